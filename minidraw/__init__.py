@@ -1,0 +1,8 @@
+"""DRAW, the recurrent network that draws images stroke by stroke (Gregor et al. 2015), in NumPy or CuPy."""
+
+from .config import DRAWConfig
+from .errors import UserError
+from .model import DRAW, Drawing, Loss
+
+__all__ = ["DRAW", "DRAWConfig", "Drawing", "Loss", "UserError"]
+__version__ = "0.1.0"

@@ -1,0 +1,104 @@
+"""What a DRAW network is made of: its sizes, and the names, shapes and start values of its parameters."""
+
+import dataclasses
+import math
+import numbers
+
+import numpy as np
+
+from .errors import UserError
+
+
+@dataclasses.dataclass(frozen=True)
+class DRAWConfig:
+    """The sizes of a DRAW network (Table 3 of the paper); the defaults are its binarized MNIST with attention.
+
+    Raises UserError if a size makes no network.
+    """
+
+    image_shape: tuple[int, int, int] = (1, 28, 28)  # channels, height, width in pixels
+    glimpses: int = 64  # T, time steps
+    read_size: int | None = 2  # N, filters along a side of the reading grid; None: the encoder sees whole images
+    write_size: int | None = 5  # the same for writing; None: the decoder adds whole images
+    enc_size: int = 256  # E, hidden units of the encoder's LSTM
+    dec_size: int = 256  # D, hidden units of the decoder's LSTM
+    latent_size: int = 100  # Z, latent variables per glimpse
+
+    def __post_init__(self):
+        shape = self.image_shape
+        if not isinstance(shape, tuple | list) or len(shape) != 3 or not all(_is_count(n) for n in shape):
+            raise UserError(f"image_shape must be (channels, height, width), three integers of 1 or more, not {shape!r}")
+        object.__setattr__(self, "image_shape", tuple(int(n) for n in shape))
+        for name in ("glimpses", "enc_size", "dec_size", "latent_size"):
+            if not _is_count(getattr(self, name)):
+                raise UserError(f"{name} must be an integer of 1 or more, not {getattr(self, name)!r}")
+        for name in ("read_size", "write_size"):
+            size = getattr(self, name)
+            if size is not None and not (_is_count(size) and size >= 2):
+                raise UserError(
+                    f"{name} must be an integer of 2 or more, or None for no attention, not {size!r}: "
+                    "one filter a side has no stride (equation 24 divides by N - 1)"
+                )
+
+
+def _is_count(value) -> bool:
+    return isinstance(value, numbers.Integral) and not isinstance(value, bool) and value >= 1
+
+
+def glimpse_size(config: DRAWConfig) -> int:
+    """Return R, the number of values read in a glimpse: image and error image, all channels (eqs 17, 27)."""
+    C, H, W = config.image_shape
+    return 2 * C * (H * W if config.read_size is None else config.read_size**2)
+
+
+def parameter_shapes(config: DRAWConfig) -> dict[str, tuple[int, ...]]:
+    """Return the shape of every parameter by name, in the order in which they lie in memory."""
+    C, H, W = config.image_shape
+    E, D, Z = config.enc_size, config.dec_size, config.latent_size
+    patch = C * (H * W if config.write_size is None else config.write_size**2)
+    shapes: dict[str, tuple[int, ...]] = {
+        "encoder.W": (glimpse_size(config) + D + E, 4 * E),  # rows: image glimpse, error glimpse, h_dec, h_enc
+        "encoder.b": (4 * E,),  # columns: gates i, f, o, g
+        "latent.W": (E, 2 * Z),  # columns: mu, log sigma
+        "latent.b": (2 * Z,),
+        "decoder.W": (Z + D, 4 * D),  # rows: z, h_dec
+        "decoder.b": (4 * D,),
+        "patch.W": (D, patch),
+        "patch.b": (patch,),
+    }
+    if config.read_size is not None:
+        shapes |= {"read.W": (D, 5), "read.b": (5,)}  # columns: gX, gY, log sigma², log delta, log gamma
+    if config.write_size is not None:
+        shapes |= {"write.W": (D, 5), "write.b": (5,)}
+    return shapes | {"h_enc0": (E,), "h_dec0": (D,), "canvas0": (C * H * W,)}
+
+
+def parameter_views(flat, shapes: dict[str, tuple[int, ...]]) -> dict:
+    """Cut one flat vector into named arrays that share its memory."""
+    views, start = {}, 0
+    for name, shape in shapes.items():
+        views[name] = flat[start : start + math.prod(shape)].reshape(shape)
+        start += math.prod(shape)
+    return views
+
+
+def start_values(config: DRAWConfig, seed: int) -> np.ndarray:
+    """Return the parameters that training starts from, one flat float64 vector.
+
+    Weights are N(0, 1 / rows), forget gates are open (bias 1), the first grids cover the image and their filters overlap
+    a little. The canvas starts at a dark -2; a trainer does well to put the logit of the mean image there.
+    """
+    shapes = parameter_shapes(config)
+    flat = np.zeros(sum(math.prod(shape) for shape in shapes.values()))
+    params = parameter_views(flat, shapes)
+    rng = np.random.default_rng(seed)
+    for name, shape in shapes.items():
+        if name.endswith(".W"):
+            params[name][:] = rng.standard_normal(shape) / math.sqrt(shape[0])
+    for name, h in (("encoder", config.enc_size), ("decoder", config.dec_size)):
+        params[f"{name}.b"][h : 2 * h] = 1.0
+    for name, size in (("read", config.read_size), ("write", config.write_size)):
+        if size is not None:
+            params[f"{name}.b"][2] = 1.0  # sigma = 1.6 pixels
+    params["canvas0"][:] = -2.0
+    return flat

@@ -1,0 +1,64 @@
+"""The latent variables: q(z_t | h_enc) = N(mu_t, sigma_t²), a sample of it, and its divergence from the prior N(0, 1).
+
+    mu_t, log sigma_t = h_enc W + b                                    (eqs 1, 2)
+    z_t = mu_t + sigma_t * noise_t
+    KL_t = ½ Σ_z (mu_t² + sigma_t² - log sigma_t² - 1)                 (eqs 10, 11: with q = p it is zero)
+
+Letters: T glimpses, B images, E encoder units, Z latent variables a glimpse.
+"""
+
+from .backend import Array
+
+
+class LatentTrace:
+    """What the forward pass leaves for the backward pass, for all time steps."""
+
+    def __init__(self, alloc, T: int, B: int, E: int, Z: int):
+        self.q = alloc(T, B, 2 * Z)  # mu, log sigma; the backward pass puts their gradients in their place
+        self.sigma = alloc(T, B, Z)
+        self.scratch = alloc(B, Z)
+        self.dh_enc = alloc(B, E)
+
+
+def sample(trace: LatentTrace, t: int, W: Array, b: Array, h_enc: Array, noise: Array, z: Array, xp) -> None:
+    """Draw z_t (B, Z) from q(z_t | h_enc (B, E)) with the standard normal `noise` (B, Z)."""
+    Z = z.shape[1]
+    q, sigma = trace.q[t], trace.sigma[t]
+    xp.matmul(h_enc, W, out=q)  # (B, 2Z)
+    q += b
+    xp.exp(q[:, Z:], out=sigma)  # eq. 2
+    xp.multiply(sigma, noise, out=z)
+    z += q[:, :Z]
+
+
+def divergence(trace: LatentTrace, xp) -> Array:
+    """Return KL(q || p) of every glimpse and image, (T, B), in nats (eq. 10)."""
+    Z = trace.sigma.shape[2]
+    mu, log_sigma = trace.q[:, :, :Z], trace.q[:, :, Z:]
+    kl = trace.sigma * trace.sigma
+    kl += mu * mu
+    kl -= 2.0 * log_sigma
+    return 0.5 * (kl.sum(axis=2) - Z)  # eq. 11, with the 1 under the sum over z
+
+
+def log_ratio(trace: LatentTrace, z: Array, noise: Array, xp) -> Array:
+    """Return log P(z) - log q(z | x) of every image, (B,), in nats, for the sampled z (T, B, Z) and its noise."""
+    log_q_over_p = 0.5 * (z * z - noise * noise) - trace.q[:, :, z.shape[2] :]  # the two log(2 pi)/2 cancel
+    return -log_q_over_p.sum(axis=(0, 2))
+
+
+def sample_backward(trace: LatentTrace, t: int, W: Array, noise: Array, dz: Array, weight: float, xp) -> Array:
+    """Return the gradient of h_enc (B, E) from that of z_t (B, Z) and of `weight` times KL_t."""
+    Z = dz.shape[1]
+    mu, log_sigma = trace.q[t][:, :Z], trace.q[t][:, Z:]
+    sigma, scratch = trace.sigma[t], trace.scratch
+    # z = mu + sigma * noise;  d KL / d mu = mu;  d KL / d log sigma = sigma² - 1
+    mu *= weight
+    mu += dz
+    xp.multiply(dz, noise, out=scratch)
+    scratch *= sigma
+    xp.multiply(sigma, sigma, out=log_sigma)
+    log_sigma -= 1.0
+    log_sigma *= weight
+    log_sigma += scratch
+    return xp.matmul(trace.q[t], W.T, out=trace.dh_enc)

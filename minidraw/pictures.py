@@ -1,0 +1,234 @@
+"""Pictures of what the model draws: sheets, film strips and GIFs, with the attention windows as boxes.
+
+    model's (T, n, C, H, W) --sequence_frames--> one sheet a glimpse --write_gif--> digits.gif
+                            --filmstrip-------> one still picture   --write_png--> strip.png
+                 (n, C, H, W) --sheet---------> one still picture   --write_png--> sheet.png
+
+Everything here is on the host and for the eye alone: images come in as floats in [0, 1], pictures go out as bytes,
+always through one fixed scale (0 black, 1 white), so that a faint canvas looks faint. A picture's pixel is 1/scale of
+an image's pixel; cells are enlarged without smoothing, and the boxes are drawn after that, at the finer resolution.
+
+Letters: T glimpses, n images, (C, H, W) an image, (h, w) a cell: an image in the pixels of the picture.
+"""
+
+import math
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import imageio.v3 as iio
+import numpy as np
+from PIL import Image
+
+from minidraw.errors import UserError
+
+RED = (235, 40, 40)  # where it writes (the paper's figs 1, 7, 10)
+GREEN = (30, 190, 70)  # where it reads (the paper's fig. 8)
+NOT_A_NUMBER = (255, 0, 255)  # a pixel that is NaN: loud, because it is always a bug
+BACKGROUND = (74, 74, 74)  # between the cells: neither a canvas's black nor a digit's white
+
+GREYS = 32  # levels in a grey GIF; LZW finds longer repetitions among fewer, and the eye does not miss the rest
+LINE = 0.5  # a box's line, in standard deviations of a filter
+
+
+class Windows(NamedTuple):
+    """The attention windows of n images at T glimpses, in pixels of the image (eqs 19-24).
+
+    centre (T, n, 2): x, y of the grid's centre, one-based as in the paper: 1 is the middle of the first pixel;
+    stride (T, n): delta, from one filter to the next; sigma (T, n): the filters' standard deviation;
+    size: N, filters a side.
+    """
+
+    centre: np.ndarray  # (T, n, 2)
+    stride: np.ndarray  # (T, n)
+    sigma: np.ndarray  # (T, n)
+    size: int
+
+
+# ---------------------------------------------------------------------------------------------- pictures, in memory
+
+
+def sheet(images: np.ndarray, columns: int | None = None, scale: int = 3, gap: int = 2) -> np.ndarray:
+    """Return n images side by side in a grid, row by row.
+
+    images (n, C, H, W) in [0, 1], clipped to it: C = 1 is grey, 2 is red and green, 3 is RGB (more: the first three).
+    columns: cells a row, None for a sheet as nearly square as can be; scale: pixels of the picture a pixel of the
+    image; gap: pixels of the picture between cells. The picture is uint8, (rows, columns, 3). ValueError: not 4 axes.
+    """
+    return _grid(_cells(images, scale), columns, gap)
+
+
+def sequence_frames(
+    frames: np.ndarray,
+    write: Windows | None = None,
+    read: Windows | None = None,
+    originals: np.ndarray | None = None,
+    columns: int | None = None,
+    scale: int = 3,
+    gap: int = 2,
+) -> list[np.ndarray]:
+    """Return the drawing as pictures, one sheet a glimpse, and the finished sheet once more without its boxes.
+
+    frames (T, n, C, H, W) in [0, 1], the canvas after every glimpse; write, read: the windows, drawn as red and green
+    boxes through the outermost filters' centres, their line as wide as a filter; originals (n, C, H, W): what is being
+    drawn, shown to the left of each drawing, and then the green box is on it; columns, scale, gap: as for `sheet`.
+    T + 1 pictures, or T where there is no box to take away. ValueError: windows that are not of T glimpses, n images.
+    """
+
+    def picture(t: int, boxed: bool) -> np.ndarray:
+        drawings = _cells(frames[t], scale)  # (n, h, w, 3)
+        looked_at = drawings if originals is None else _cells(originals, scale)  # (n, h, w, 3)
+        if boxed:
+            _draw_boxes(looked_at, read, t, GREEN, scale)
+            _draw_boxes(drawings, write, t, RED, scale)
+        if originals is not None:
+            drawings = np.concatenate([looked_at, drawings], axis=2)  # (n, h, 2w, 3)
+        return _grid(drawings, columns, gap)
+
+    _check(frames, write, read)
+    pictures = [picture(t, boxed=True) for t in range(len(frames))]
+    if write is not None or read is not None:
+        pictures.append(picture(-1, boxed=False))
+    return pictures
+
+
+def filmstrip(
+    frames: np.ndarray,
+    write: Windows | None = None,
+    read: Windows | None = None,
+    originals: np.ndarray | None = None,
+    steps: int | Sequence[int] = 10,
+    scale: int = 3,
+    gap: int = 2,
+) -> np.ndarray:
+    """Return the drawing as one still picture: a row an image, a column a glimpse (the paper's figs 1, 7, 10).
+
+    frames, write, read, originals, scale, gap: as for `sequence_frames`, but the originals are the first column.
+    steps: how many glimpses, evenly spaced and ending with the last, or their numbers, the first being 0.
+    The picture is uint8, (rows, columns, 3). ValueError: as for `sequence_frames`; IndexError: no such glimpse.
+    """
+    _check(frames, write, read)
+    if isinstance(steps, int):
+        last = len(frames) - 1
+        steps = np.unique(np.linspace(last, 0, min(steps, last + 1)).round().astype(int))
+    strip = [] if originals is None else [_cells(originals, scale)]
+    for t in steps:
+        drawings = _cells(frames[t], scale)  # (n, h, w, 3)
+        _draw_boxes(drawings, read, t, GREEN, scale)
+        _draw_boxes(drawings, write, t, RED, scale)
+        strip.append(drawings)
+    cells = np.stack(strip, axis=1)  # (n, columns, h, w, 3)
+    return _grid(cells.reshape(-1, *cells.shape[2:]), len(strip), gap)
+
+
+def _check(frames: np.ndarray, *windows: Windows | None) -> None:
+    for window in windows:
+        if window is not None and np.shape(window.stride) != frames.shape[:2]:
+            raise ValueError(f"windows of {np.shape(window.stride)} (T, n), but frames of {frames.shape[:2]}")
+
+
+def _cells(images: np.ndarray, scale: int) -> np.ndarray:
+    """Return images (n, C, H, W) in [0, 1] as bytes, each pixel a square of scale by scale: (n, h, w, 3)."""
+    images = np.asarray(images, dtype=np.float32)
+    if images.ndim != 4:
+        raise ValueError(f"images must be (n, C, H, W), got {images.shape}")
+    n, C, H, W = images.shape
+    if C == 1:
+        images = images.repeat(3, axis=1)
+    elif C == 2:
+        images = np.concatenate([images, np.zeros((n, 1, H, W), np.float32)], axis=1)
+    images = images[:, :3].transpose(0, 2, 3, 1)  # (n, H, W, 3)
+    cells = np.rint(255 * np.clip(np.nan_to_num(images), 0, 1)).astype(np.uint8)
+    cells[np.isnan(images).any(axis=-1)] = NOT_A_NUMBER
+    return cells.repeat(scale, axis=1).repeat(scale, axis=2)
+
+
+def _draw_boxes(cells: np.ndarray, windows: Windows | None, t: int, colour: tuple[int, int, int], scale: int) -> None:
+    """Draw glimpse t's window on each of the cells (n, h, w, 3), in place; what lies outside a cell is not drawn.
+
+    The box is the square through the outermost filters' centres, (N - 1) delta a side. Around its centre it is a line
+    of equal *Chebyshev* distance, max(|x|, |y|), so the pixels of its border are those at about half a side.
+    """
+    if windows is None:
+        return
+    n, h, w, _ = cells.shape
+    x, y = (np.asarray(windows.centre[t], np.float64).T - 0.5) * scale  # (n), (n): the middle of pixel 1 is at scale/2
+    half = np.asarray(windows.stride[t], np.float64) * (windows.size - 1) / 2 * scale  # (n)
+    line = np.clip(np.rint(windows.sigma[t] * scale * LINE), 1, 2 * scale)  # (n): whole pixels, so that all sides are equal
+    half = np.maximum(half, line / 2)  # a box smaller than its line is a dot
+    across = np.abs(np.arange(w) + 0.5 - x[:, None])  # (n, w)
+    down = np.abs(np.arange(h) + 0.5 - y[:, None])  # (n, h)
+    distance = np.maximum(across[:, None, :], down[:, :, None])  # (n, h, w)
+    half, line = half[:, None, None], line[:, None, None]
+    cells[(distance >= half - line / 2) & (distance < half + line / 2)] = colour
+
+
+def _grid(cells: np.ndarray, columns: int | None, gap: int) -> np.ndarray:
+    """Return cells (n, h, w, 3) as one picture, row by row, with a gap around each; a last row may be short."""
+    n, h, w, _ = cells.shape
+    if columns is None:  # the smallest square around them; then the fewest empty cells; then a wide sheet, not a tall one
+        columns = min(
+            range(1, n + 1), key=lambda c: (max(c * w, math.ceil(n / c) * h), math.ceil(n / c) * c - n, -c)
+        )
+    rows = math.ceil(n / columns)
+    picture = np.empty((rows * (h + gap) + gap, columns * (w + gap) + gap, 3), np.uint8)
+    picture[:] = BACKGROUND
+    for i, cell in enumerate(cells):
+        top, left = gap + i // columns * (h + gap), gap + i % columns * (w + gap)
+        picture[top : top + h, left : left + w] = cell
+    return picture
+
+
+# ----------------------------------------------------------------------------------------------------------- to files
+
+
+def write_gif(path: str | os.PathLike, frames: Sequence[np.ndarray], fps: float = 10, hold: float = 2) -> None:
+    """Write pictures of one size as a GIF that loops for ever.
+
+    frames: uint8, (rows, columns, 3) each; fps: pictures a second (a GIF counts in 1/100 s; at most 50); hold: seconds
+    for the last. One palette serves all: 32 greys and the boxes' colours, or for colour pictures the best 255 colours.
+    The file appears whole or not at all, its folder is made. UserError: cannot be written, or fps or hold is no time.
+    """
+    if not (fps > 0 and hold >= 0):
+        raise UserError(f"a GIF needs fps > 0 and hold >= 0, got fps {fps} and hold {hold}")
+    colours = _palette(frames)  # (k, 3)
+    paint = Image.new("P", (1, 1))
+    paint.putpalette(colours.tobytes())
+    indices = [np.asarray(Image.fromarray(f).quantize(palette=paint, dither=Image.Dither.NONE)) for f in frames]
+    each = max(20, 10 * round(100 / fps))  # milliseconds; browsers slow down what is faster than 50 a second
+    durations = [each] * (len(frames) - 1) + [max(each, round(1000 * hold))]
+    options = {"extension": ".gif", "plugin": "pillow", "palette": colours.tobytes(), "optimize": True}
+    _replace(path, iio.imwrite("<bytes>", indices, duration=durations, loop=0, **options))
+
+
+def write_png(path: str | os.PathLike, image: np.ndarray) -> None:
+    """Write a picture, uint8 (rows, columns, 3), as a PNG: whole or not at all; UserError where it cannot be."""
+    _replace(path, iio.imwrite("<bytes>", image, extension=".png", plugin="pillow"))
+
+
+def _palette(frames: Sequence[np.ndarray]) -> np.ndarray:
+    """Return the colours for all frames: (k, 3), k <= 255, the boxes' own among them."""
+    marks = np.array([RED, GREEN, NOT_A_NUMBER], np.uint8)  # (3, 3)
+    pixels = np.concatenate([frame[1::3, 1::3].reshape(-1, 3) for frame in frames])
+    pixels = pixels[~(pixels[:, None] == marks).all(axis=-1).any(axis=-1)]
+    if (pixels.max(axis=1, initial=0) == pixels.min(axis=1, initial=255)).all():
+        greys = np.linspace(0, 255, GREYS).round().astype(np.uint8)  # (GREYS)
+        return np.concatenate([greys[:, None].repeat(3, axis=1), marks])
+    best = Image.fromarray(pixels[None]).quantize(255 - len(marks), dither=Image.Dither.NONE).getpalette()
+    return np.unique(np.concatenate([np.reshape(best, (-1, 3)).astype(np.uint8), marks]), axis=0)
+
+
+def _replace(path: str | os.PathLike, content: bytes) -> None:
+    """Put content at path in one step: a reader, or a crash, meets the old file or the new one, never a half."""
+    path = Path(path)
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")  # the same folder: os.replace stays on one disk
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            unfinished.write_bytes(content)
+            os.replace(unfinished, path)
+        finally:
+            unfinished.unlink(missing_ok=True)
+    except OSError as error:
+        raise UserError(f"cannot write {path}: {error.strerror or error}; give another --out") from error
