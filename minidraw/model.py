@@ -1,19 +1,20 @@
 """The network as a user meets it: parameters by name, the loss with its gradients, and drawings."""
 
 import dataclasses
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
+import threadpoolctl
 
 from .attention import Windows, windows
-from .backend import Arena, Array, array_module, to_device, to_host
+from .backend import Array, array_module, to_device, to_host
 from .config import DRAWConfig, parameter_shapes, parameter_views, start_values
 from .errors import UserError, unknown
-from .latent import log_ratio
-from .parallel import Threads, shard_bounds
-from .recurrence import Trace, backward, forward, generate
+from .parallel import SMALLEST_WORK, Workers, cores, shard_bounds
+from .shard import Shard
 
-DRAWING_CHUNK = 64  # images drawn at a time by one thread: enough to keep BLAS busy, little memory
+DRAWING_CHUNK = 64  # images drawn at a time: enough to keep BLAS busy, little memory
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,17 +62,17 @@ class DRAW:
         if str(dtype) not in ("float32", "float64"):
             raise unknown("dtype", str(dtype), ["float32", "float64"])
         self.config, self.xp, self.dtype = config, array_module(backend), np.dtype(dtype)
-        self.threads = Threads(threads if self.xp is np else 1)
         shapes = parameter_shapes(config)
         self.flat_params = to_device(start_values(config, seed).astype(self.dtype), self.xp, self.dtype)
         self.params: dict[str, Array] = parameter_views(self.flat_params, shapes)
         self.flat_grads = self.xp.zeros_like(self.flat_params)
         self.grads: dict[str, Array] = parameter_views(self.flat_grads, shapes)
-        # A shard is one thread's part of the minibatch: its trace and, but for the first, a gradient of its own.
-        self._arenas = [Arena(self.xp, self.dtype) for _ in range(self.threads.count)]
-        self._traces: list[tuple[int, Trace] | None] = [None] * self.threads.count
-        self._flat_grads = [self.flat_grads]
-        self._grads = [self.grads]
+        self.threads = cores() if threads is None else threads
+        if self.threads < 1:
+            raise UserError(f"threads must be 1 or more, not {threads}")
+        self._shard = Shard(config, self.xp, self.dtype)
+        self._blas = threadpoolctl.ThreadpoolController().select(user_api="blas")
+        self._workers = Workers(self.threads - 1, config, self.dtype) if self.threads > 1 and self.xp is np else None
 
     def loss_and_grads(self, x: Array, noise: Array) -> tuple[Loss, dict[str, Array]]:
         """Return the loss of a minibatch and the gradient of its total by parameter name.
@@ -80,51 +81,33 @@ class DRAW:
         call. Raises UserError for shapes that do not fit the config.
         """
         x, noise = self._checked(x, noise)
-        bounds = shard_bounds(len(x), self.threads.count)
-        while len(self._grads) < len(bounds):
-            self._flat_grads.append(self.xp.empty_like(self.flat_grads))
-            self._grads.append(parameter_views(self._flat_grads[-1], parameter_shapes(self.config)))
 
-        def shard(k: int) -> tuple[Array, Array]:
-            first, last = bounds[k]
-            trace, shard_noise = self._trace(k, last - first), noise[:, first:last]
-            losses = forward(trace, self.params, x[first:last], shard_noise, self.config, self.xp)
-            backward(trace, self.params, self._grads[k], shard_noise, self.config, 1.0 / len(x), self.xp)
-            return losses
+        def first_shard(x: Array, noise: Array, weight: float) -> tuple[Array, Array]:
+            return self._shard.loss_and_grads(self.params, self.grads, x, noise, weight)
 
-        losses = self.threads.run(shard, len(bounds))
-        for flat in self._flat_grads[1 : len(bounds)]:  # always in the same order: the sum does not depend on timing
-            self.flat_grads += flat
-        return self._mean_loss(losses), self.grads
+        losses, others = self._on_every_core("loss_and_grads", first_shard, x, noise)
+        for k in range(others):  # always in the same order: the sum does not depend on timing
+            self.flat_grads += self._workers.gradients[k]
+        return _mean_loss(*losses), self.grads
 
     def loss(self, x: Array, noise: Array) -> Loss:
         """Return the loss of a minibatch, without gradients; arguments as for loss_and_grads."""
         x, noise = self._checked(x, noise)
-        bounds = shard_bounds(len(x), self.threads.count)
-
-        def shard(k: int) -> tuple[Array, Array]:
-            first, last = bounds[k]
-            trace = self._trace(k, last - first)
-            return forward(trace, self.params, x[first:last], noise[:, first:last], self.config, self.xp)
-
-        return self._mean_loss(self.threads.run(shard, len(bounds)))
+        losses, _ = self._on_every_core("loss", lambda x, noise, _: self._shard.loss(self.params, x, noise), x, noise)
+        return _mean_loss(*losses)
 
     def log_weights(self, x: Array, noise: Array) -> np.ndarray:
         """Return log p(x, z) - log q(z | x) of every image, (B,), in nats, for the z that the noise gives.
 
-        Its mean is minus the bound; log mean exp of several draws is the importance-weighted bound (arXiv:1509.00519).
+        Minus its mean is the bound; log mean exp over several draws is the importance-weighted one (arXiv:1509.00519).
         """
         x, noise = self._checked(x, noise)
-        bounds = shard_bounds(len(x), self.threads.count)
 
-        def shard(k: int) -> np.ndarray:
-            first, last = bounds[k]
-            trace, shard_noise = self._trace(k, last - first), noise[:, first:last]
-            reconstruction, _ = forward(trace, self.params, x[first:last], shard_noise, self.config, self.xp)
-            z = trace.decoder.inputs[: self.config.glimpses, :, : self.config.latent_size]
-            return to_host(log_ratio(trace.latent, z, shard_noise, self.xp) - reconstruction)
+        def first_shard(x: Array, noise: Array, _: float) -> tuple[Array, None]:
+            return self._shard.log_weights(self.params, x, noise), None
 
-        return np.concatenate(self.threads.run(shard, len(bounds)))
+        (weights, _), _ = self._on_every_core("log_weights", first_shard, x, noise)
+        return weights
 
     def generate(self, n: int, seed: int = 0) -> np.ndarray:
         """Draw `n` images from the prior (eqs 13-16): (T, n, C, H, W) on the host, in [0, 1]."""
@@ -146,26 +129,17 @@ class DRAW:
         return self._drawing(*self._checked(x, noise))
 
     def _drawing(self, x: Array | None, noise: Array) -> Drawing:
-        """Draw in chunks, images from the prior where x is None; the chunks go to the threads in turn."""
+        """Draw in chunks; images from the prior where x is None."""
         config, (T, n, _) = self.config, noise.shape
         frames = np.empty((T, n, *config.image_shape), self.dtype)
-        seen: dict[str, np.ndarray] = {"read": np.empty((T, n, 5)), "write": np.empty((T, n, 5))}
-        size = min(DRAWING_CHUNK, -(-n // self.threads.count))
-
-        def worker(k: int) -> None:
-            for first in range(k * size, n, self.threads.count * size):
-                chunk = slice(first, min(first + size, n))
-                trace = self._trace(k, chunk.stop - first)
-                if x is None:
-                    generate(trace, self.params, noise[:, chunk], config, self.xp)
-                else:
-                    forward(trace, self.params, x[chunk], noise[:, chunk], config, self.xp)
-                frames[:, chunk] = to_host(trace.mean[1:]).reshape(T, -1, *config.image_shape)
-                for name, part in (("read", trace.read), ("write", trace.write)):
-                    if part is not None:
-                        seen[name][:, chunk] = to_host(part.window)
-
-        self.threads.run(worker, min(self.threads.count, -(-n // size)))
+        seen = {"read": np.zeros((T, n, 5)), "write": np.zeros((T, n, 5))}
+        for first in range(0, n, DRAWING_CHUNK):
+            chunk = slice(first, min(first + DRAWING_CHUNK, n))
+            trace = self._shard.draw(self.params, None if x is None else x[chunk], noise[:, chunk])
+            frames[:, chunk] = to_host(trace.mean[1:]).reshape(T, -1, *config.image_shape)
+            for name, part in (("read", trace.read), ("write", trace.write)):
+                if part is not None:
+                    seen[name][:, chunk] = to_host(part.window)
         reading = x is not None and config.read_size is not None
         return Drawing(
             frames,
@@ -173,13 +147,29 @@ class DRAW:
             windows(seen["read"], config.image_shape, config.read_size) if reading else None,
         )
 
-    def _trace(self, k: int, images: int) -> Trace:
-        """Return shard k's trace for that many images: the one at hand if it fits, else carved from the same memory."""
-        kept = self._traces[k]
-        if kept is None or kept[0] != images:
-            self._traces[k] = None  # let go of the old block before a larger one is taken
-            kept = self._traces[k] = images, self._arenas[k].build(lambda alloc: Trace(alloc, self.config, images))
-        return kept[1]
+    def _on_every_core(self, do: str, first_shard: Callable, x: Array, noise: Array) -> tuple[tuple, int]:
+        """Do the first shard here while workers do the others.
+
+        Returns per image the reconstruction loss (B,) and the KL (T, B), or whatever stands for them, on the host, and
+        how many workers took part.
+        """
+        work = len(x) * self.config.glimpses * self.flat_params.size
+        bounds = shard_bounds(len(x), self.threads if self._workers and work >= SMALLEST_WORK else 1)
+        with self._blas.limit(limits=1):  # one core a shard
+            if len(bounds) == 1:
+                first = first_shard(x, noise, 1.0 / len(x))
+                return tuple(None if part is None else to_host(part) for part in first), 0
+            self._workers.start(do, self.flat_params, x, noise, bounds)
+            try:
+                first = first_shard(x[: bounds[0][1]], noise[:, : bounds[0][1]], 1.0 / len(x))
+            finally:  # also after an exception here: an answer must not wait for the next call
+                self._workers.finish(bounds)
+        mine, images = slice(0, bounds[0][1]), len(x)
+        reconstruction, latent = self._workers.reconstruction[:images].copy(), self._workers.latent[:, :images].copy()
+        reconstruction[mine] = first[0]
+        if first[1] is not None:
+            latent[:, mine] = first[1]
+        return (reconstruction, latent), len(bounds) - 1
 
     def _checked(self, x: Array, noise: Array) -> tuple[Array, Array]:
         """Return x as (B, C·H·W) and noise (T, B, Z) on the device in the model's dtype."""
@@ -192,7 +182,7 @@ class DRAW:
         x = to_device(x, self.xp, self.dtype).reshape(len(x), -1)
         return x, to_device(noise, self.xp, self.dtype)
 
-    def _mean_loss(self, losses: list[tuple[Array, Array]]) -> Loss:
-        reconstruction = np.concatenate([to_host(part) for part, _ in losses])  # (B,)
-        latent = np.concatenate([to_host(part) for _, part in losses], axis=1)  # (T, B)
-        return Loss(float(reconstruction.mean(dtype=np.float64)), latent.mean(axis=1, dtype=np.float64))
+
+def _mean_loss(reconstruction: np.ndarray, latent: np.ndarray) -> Loss:
+    """Average the losses of images, (B,) and (T, B)."""
+    return Loss(float(reconstruction.mean(dtype=np.float64)), latent.mean(axis=1, dtype=np.float64))

@@ -23,13 +23,15 @@ from PIL import Image
 
 from minidraw.errors import UserError
 
-RED = (235, 40, 40)  # where it writes (the paper's figs 1, 7, 10)
-GREEN = (30, 190, 70)  # where it reads (the paper's fig. 8)
+RED = (235, 40, 40)  # where it writes (the paper's fig. 1)
+GREEN = (30, 190, 70)  # where it reads (the paper's fig. 5)
 NOT_A_NUMBER = (255, 0, 255)  # a pixel that is NaN: loud, because it is always a bug
 BACKGROUND = (74, 74, 74)  # between the cells: neither a canvas's black nor a digit's white
 
-GREYS = 32  # levels in a grey GIF; LZW finds longer repetitions among fewer, and the eye does not miss the rest
-LINE = 0.5  # a box's line, in standard deviations of a filter
+LINE = 0.5  # a box's line, in standard deviations of a filter; a whole one would hide what is being drawn
+
+GREYS = 16  # levels in a grey GIF: fewer make longer repetitions for LZW, and a moving picture needs no more
+COLOURS = 240  # in a colour GIF, besides the boxes' own; one of the 256 must stay free, see write_gif
 
 
 class Windows(NamedTuple):
@@ -71,8 +73,8 @@ def sequence_frames(
     """Return the drawing as pictures, one sheet a glimpse, and the finished sheet once more without its boxes.
 
     frames (T, n, C, H, W) in [0, 1], the canvas after every glimpse; write, read: the windows, drawn as red and green
-    boxes through the outermost filters' centres, their line as wide as a filter; originals (n, C, H, W): what is being
-    drawn, shown to the left of each drawing, and then the green box is on it; columns, scale, gap: as for `sheet`.
+    boxes through the outermost filters' centres, the thicker the wider its filters; originals (n, C, H, W): what is
+    being drawn, shown to the left of each drawing, with the green box on it; columns, scale, gap: as for `sheet`.
     T + 1 pictures, or T where there is no box to take away. ValueError: windows that are not of T glimpses, n images.
     """
 
@@ -102,7 +104,7 @@ def filmstrip(
     scale: int = 3,
     gap: int = 2,
 ) -> np.ndarray:
-    """Return the drawing as one still picture: a row an image, a column a glimpse (the paper's figs 1, 7, 10).
+    """Return the drawing as one still picture: a row an image, a column a glimpse (the paper's figs 1 and 10).
 
     frames, write, read, originals, scale, gap: as for `sequence_frames`, but the originals are the first column.
     steps: how many glimpses, evenly spaced and ending with the last, or their numbers, the first being 0.
@@ -152,11 +154,12 @@ def _draw_boxes(cells: np.ndarray, windows: Windows | None, t: int, colour: tupl
     """
     if windows is None:
         return
-    n, h, w, _ = cells.shape
-    x, y = (np.asarray(windows.centre[t], np.float64).T - 0.5) * scale  # (n), (n): the middle of pixel 1 is at scale/2
-    half = np.asarray(windows.stride[t], np.float64) * (windows.size - 1) / 2 * scale  # (n)
-    line = np.clip(np.rint(windows.sigma[t] * scale * LINE), 1, 2 * scale)  # (n): whole pixels, so that all sides are equal
-    half = np.maximum(half, line / 2)  # a box smaller than its line is a dot
+    _, h, w, _ = cells.shape
+    centre, stride, sigma = (np.asarray(of_all[t], np.float64) for of_all in windows[:3])  # (n, 2), (n), (n)
+    x, y = (centre.T - 0.5) * scale  # (n), (n); pixel 1 spans 0 to scale
+    line = np.clip(np.rint(sigma * LINE * scale), 1, 2 * scale)  # (n); whole, so that all sides are equal
+    half = (windows.size - 1) * stride / 2 * scale  # (n)
+    half = np.maximum(half, line / 2)  # a box smaller than its line becomes a dot
     across = np.abs(np.arange(w) + 0.5 - x[:, None])  # (n, w)
     down = np.abs(np.arange(h) + 0.5 - y[:, None])  # (n, h)
     distance = np.maximum(across[:, None, :], down[:, :, None])  # (n, h, w)
@@ -167,10 +170,9 @@ def _draw_boxes(cells: np.ndarray, windows: Windows | None, t: int, colour: tupl
 def _grid(cells: np.ndarray, columns: int | None, gap: int) -> np.ndarray:
     """Return cells (n, h, w, 3) as one picture, row by row, with a gap around each; a last row may be short."""
     n, h, w, _ = cells.shape
-    if columns is None:  # the smallest square around them; then the fewest empty cells; then a wide sheet, not a tall one
-        columns = min(
-            range(1, n + 1), key=lambda c: (max(c * w, math.ceil(n / c) * h), math.ceil(n / c) * c - n, -c)
-        )
+    if columns is None:  # the smallest square around the sheet, then few empty cells, then wide rather than tall
+        size = {c: (max(c * w, math.ceil(n / c) * h), math.ceil(n / c) * c, -c) for c in range(1, n + 1)}
+        columns = min(size, key=size.get)
     rows = math.ceil(n / columns)
     picture = np.empty((rows * (h + gap) + gap, columns * (w + gap) + gap, 3), np.uint8)
     picture[:] = BACKGROUND
@@ -187,17 +189,18 @@ def write_gif(path: str | os.PathLike, frames: Sequence[np.ndarray], fps: float 
     """Write pictures of one size as a GIF that loops for ever.
 
     frames: uint8, (rows, columns, 3) each; fps: pictures a second (a GIF counts in 1/100 s; at most 50); hold: seconds
-    for the last. One palette serves all: 32 greys and the boxes' colours, or for colour pictures the best 255 colours.
-    The file appears whole or not at all, its folder is made. UserError: cannot be written, or fps or hold is no time.
+    for the last. One palette serves all: 16 greys and the boxes' colours, or 240 colours found in the pictures.
+    The file appears whole or not at all; its folder is made. UserError: cannot be written, or fps or hold out of range.
     """
-    if not (fps > 0 and hold >= 0):
-        raise UserError(f"a GIF needs fps > 0 and hold >= 0, got fps {fps} and hold {hold}")
+    if not (fps >= 0.1 and 0 <= hold <= 600):
+        raise UserError(f"a GIF's fps must be 0.1 or more and its hold 0 to 600 seconds, got {fps:g} and {hold:g}")
     colours = _palette(frames)  # (k, 3)
     paint = Image.new("P", (1, 1))
     paint.putpalette(colours.tobytes())
     indices = [np.asarray(Image.fromarray(f).quantize(palette=paint, dither=Image.Dither.NONE)) for f in frames]
     each = max(20, 10 * round(100 / fps))  # milliseconds; browsers slow down what is faster than 50 a second
     durations = [each] * (len(frames) - 1) + [max(each, round(1000 * hold))]
+    # optimize: pixels that stay are stored as a free colour, "transparent", in hardly any bytes: a third of the size
     options = {"extension": ".gif", "plugin": "pillow", "palette": colours.tobytes(), "optimize": True}
     _replace(path, iio.imwrite("<bytes>", indices, duration=durations, loop=0, **options))
 
@@ -208,21 +211,21 @@ def write_png(path: str | os.PathLike, image: np.ndarray) -> None:
 
 
 def _palette(frames: Sequence[np.ndarray]) -> np.ndarray:
-    """Return the colours for all frames: (k, 3), k <= 255, the boxes' own among them."""
+    """Return the colours that serve all frames, no two equal, the boxes' own among them: (k, 3), k < 256."""
     marks = np.array([RED, GREEN, NOT_A_NUMBER], np.uint8)  # (3, 3)
     pixels = np.concatenate([frame[1::3, 1::3].reshape(-1, 3) for frame in frames])
     pixels = pixels[~(pixels[:, None] == marks).all(axis=-1).any(axis=-1)]
-    if (pixels.max(axis=1, initial=0) == pixels.min(axis=1, initial=255)).all():
+    if (pixels == pixels[:, :1]).all():
         greys = np.linspace(0, 255, GREYS).round().astype(np.uint8)  # (GREYS)
         return np.concatenate([greys[:, None].repeat(3, axis=1), marks])
-    best = Image.fromarray(pixels[None]).quantize(255 - len(marks), dither=Image.Dither.NONE).getpalette()
+    best = Image.fromarray(pixels[None]).quantize(COLOURS, Image.Quantize.FASTOCTREE).getpalette()
     return np.unique(np.concatenate([np.reshape(best, (-1, 3)).astype(np.uint8), marks]), axis=0)
 
 
 def _replace(path: str | os.PathLike, content: bytes) -> None:
     """Put content at path in one step: a reader, or a crash, meets the old file or the new one, never a half."""
     path = Path(path)
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")  # the same folder: os.replace stays on one disk
+    unfinished = path.parent / f".{path.name}.{os.getpid()}.tmp"  # the same folder: os.replace stays on one disk
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -231,4 +234,4 @@ def _replace(path: str | os.PathLike, content: bytes) -> None:
         finally:
             unfinished.unlink(missing_ok=True)
     except OSError as error:
-        raise UserError(f"cannot write {path}: {error.strerror or error}; give another --out") from error
+        raise UserError(f"cannot write {path}: {error.strerror or error}; choose another file or folder") from error

@@ -1,0 +1,66 @@
+"""The data sets, by name. `load("strokes")` needs nothing; the others find, or download and verify, official files.
+
+To add one, write a file beside this one with a loader, and enter it in `_LOADERS`:
+
+    FILE = File("faces.bin", size=1234, sha256="...", urls=("https://.../faces.bin.gz",))
+
+    def load(places, seed=0):
+        content = places.obtain((FILE,))["faces.bin"]            # verified: from a folder, the cache or the network
+        pixels = np.frombuffer(content, np.uint8).reshape(-1, 3, 8, 8)
+        return Dataset("faces", Images(pixels[:400]), Images(pixels[400:450]), Images(pixels[450:]), note="...")
+
+A split need not be Images: whatever has `shape`, `labels`, `len()` and `batch(indices, rng)` will do, for example one
+that makes its images anew at every draw from the `rng` it is given.
+"""
+
+import os
+from pathlib import Path
+
+from ..errors import unknown
+from . import binarized_mnist, mnist
+from .files import Places
+from .images import Dataset, Images, mean_image
+
+__all__ = ["Dataset", "Images", "cache_folder", "load", "mean_image", "names"]
+
+STROKES = (20_000, 1_000, 2_000)  # images to train on, to validate with, to test on
+
+
+def load(name: str, data_dir: str | None = None, seed: int = 0, download: bool = True) -> Dataset:
+    """Return the data set `name`, with pixels in [0, 1].
+
+    Official files are looked for in `data_dir`, or else in the folder that MINIDRAW_DATA names (and in its sub-folder
+    `name`), then in the cache, then downloaded unless `download` is false or MINIDRAW_OFFLINE is set. `seed` is for
+    data sets that are made, not read. Raises UserError for an unknown name, a wrong file, or files not to be had.
+    """
+    if name not in _LOADERS:
+        raise unknown("data set", name, names())
+    folder = data_dir or os.environ.get("MINIDRAW_DATA")
+    online = download and os.environ.get("MINIDRAW_OFFLINE", "0") in ("", "0")
+    places = Places(name, Path(os.path.expanduser(folder)) if folder else None, cache_folder() / name, online)
+    return _LOADERS[name](places, seed)
+
+
+def names() -> tuple[str, ...]:
+    """Return the names that `load` knows."""
+    return tuple(_LOADERS)
+
+
+def cache_folder() -> Path:
+    """Return the folder for downloads and parsed files: MINIDRAW_CACHE, else `minidraw` in the user's cache."""
+    if folder := os.environ.get("MINIDRAW_CACHE"):
+        return Path(os.path.expanduser(folder))
+    import pooch  # here, since importing it takes longer than a start without it
+
+    return Path(pooch.os_cache("minidraw"))
+
+
+def _strokes(places: Places, seed: int = 0) -> Dataset:
+    from .strokes import strokes
+
+    # Seeds 3s, 3s + 1, 3s + 2: no split of one data set is ever a split of another.
+    splits = [Images(*strokes(n, seed=3 * seed + k)) for k, n in enumerate(STROKES)]
+    return Dataset("strokes", *splits, note=f"strokes, made by minidraw itself with seed {seed}")
+
+
+_LOADERS = {"strokes": _strokes, "binarized_mnist": binarized_mnist.load, "mnist": mnist.load}
