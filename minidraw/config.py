@@ -27,7 +27,7 @@ class DRAWConfig:
     def __post_init__(self):
         shape = self.image_shape
         if not isinstance(shape, tuple | list) or len(shape) != 3 or not all(_is_count(n) for n in shape):
-            raise UserError(f"image_shape must be (channels, height, width), three integers of 1 or more, not {shape!r}")
+            raise UserError(f"image_shape must be three integers of 1 or more: channels, height, width; not {shape!r}")
         object.__setattr__(self, "image_shape", tuple(int(n) for n in shape))
         for name in ("glimpses", "enc_size", "dec_size", "latent_size"):
             if not _is_count(getattr(self, name)):
@@ -73,6 +73,11 @@ def parameter_shapes(config: DRAWConfig) -> dict[str, tuple[int, ...]]:
     return shapes | {"h_enc0": (E,), "h_dec0": (D,), "canvas0": (C * H * W,)}
 
 
+def parameter_count(config: DRAWConfig) -> int:
+    """Return how many numbers all parameters are together."""
+    return sum(math.prod(shape) for shape in parameter_shapes(config).values())
+
+
 def parameter_views(flat, shapes: dict[str, tuple[int, ...]]) -> dict:
     """Cut one flat vector into named arrays that share its memory."""
     views, start = {}, 0
@@ -85,11 +90,11 @@ def parameter_views(flat, shapes: dict[str, tuple[int, ...]]) -> dict:
 def start_values(config: DRAWConfig, seed: int) -> np.ndarray:
     """Return the parameters that training starts from, one flat float64 vector.
 
-    Weights are N(0, 1 / rows), forget gates are open (bias 1), the first grids cover the image and their filters overlap
-    a little. The canvas starts at a dark -2; a trainer does well to put the logit of the mean image there.
+    Weights are N(0, 1 / rows), forget gates are open (bias 1), the first grids cover the image and their filters
+    overlap a little. The canvas starts at a dark -2; a trainer does well to put the logit of the mean image there.
     """
     shapes = parameter_shapes(config)
-    flat = np.zeros(sum(math.prod(shape) for shape in shapes.values()))
+    flat = np.zeros(parameter_count(config))
     params = parameter_views(flat, shapes)
     rng = np.random.default_rng(seed)
     for name, shape in shapes.items():

@@ -46,9 +46,10 @@ class Drawing(NamedTuple):
 class DRAW:
     """The Deep Recurrent Attentive Writer of Gregor et al. 2015 (arXiv:1502.04623).
 
-    `params` maps names to arrays that may be written in place. All parameters lie in the one vector `flat_params`, their
-    gradients in `flat_grads`. `threads` (default: all cores) is how many shards a minibatch is cut in; the result depends
-    on it by rounding only. Raises UserError for an unknown backend or dtype, and where the backend does not work.
+    `params` maps names to arrays that may be written in place. All parameters lie in the one vector `flat_params`,
+    their gradients in `flat_grads`. `threads` (default: all cores) is how many shards a minibatch of some size is cut
+    in; the result depends on it by rounding only. Raises UserError for an unknown backend or dtype, and where the
+    backend does not work.
     """
 
     def __init__(

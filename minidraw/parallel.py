@@ -1,8 +1,8 @@
 """One minibatch on every core: cut in shards, the first for this process, each other one for a worker process.
 
-NumPy's elementwise work runs on one core, so a BLAS of many threads leaves all but one idle half of the time. Threads of
-one Python process do not help either: a step is thousands of NumPy calls of a few microseconds, and handing over the
-interpreter's lock costs as much as the call (measured: no gain from two threads, 1.8 times the speed from two
+NumPy's elementwise work runs on one core, so a BLAS of many threads leaves all but one idle half of the time. Threads
+of one Python process do not help either: a step is thousands of NumPy calls of a few microseconds, and handing over
+the interpreter's lock costs as much as the call (measured: no gain from two threads, nearly twice the speed from two
 processes). Workers are plain subprocesses that share one block of memory with this one:
 
     weights: params (P,), gradients (workers, P)      batch: x (B, C·H·W), noise (T, B, Z), losses (B,), (T, B)
@@ -13,6 +13,7 @@ outlives this process, however it ends.
 
 import contextlib
 import dataclasses
+import itertools
 import json
 import math
 import mmap
@@ -25,7 +26,7 @@ import weakref
 
 import numpy as np
 
-from .config import DRAWConfig, parameter_shapes, parameter_views
+from .config import DRAWConfig, parameter_count, parameter_shapes, parameter_views
 from .errors import UserError
 
 SMALLEST_SHARD = 8  # images
@@ -46,7 +47,7 @@ def shard_bounds(images: int, count: int) -> list[tuple[int, int]]:
     count = max(1, min(count, images // SMALLEST_SHARD))
     size, longer = divmod(images, count)
     edges = [k * size + min(k, longer) for k in range(count + 1)]
-    return list(zip(edges[:-1], edges[1:], strict=True))
+    return list(itertools.pairwise(edges))
 
 
 class WorkerDied(RuntimeError):
@@ -58,7 +59,7 @@ class Workers:
 
     def __init__(self, count: int, config: DRAWConfig, dtype: np.dtype):
         self.count, self.config, self.dtype = count, config, np.dtype(dtype)
-        self.size = sum(math.prod(shape) for shape in parameter_shapes(config).values())
+        self.size = parameter_count(config)
         self.processes: list[subprocess.Popen] = []
         self.images = 0
 

@@ -14,14 +14,14 @@ Letters: T glimpses, n images, (C, H, W) an image, (h, w) a cell: an image in th
 import math
 import os
 from collections.abc import Sequence
-from pathlib import Path
-from typing import NamedTuple
 
 import imageio.v3 as iio
 import numpy as np
 from PIL import Image
 
-from minidraw.errors import UserError
+from .attention import Windows
+from .errors import UserError
+from .files import write_atomic
 
 RED = (235, 40, 40)  # where it writes (the paper's fig. 1)
 GREEN = (30, 190, 70)  # where it reads (the paper's fig. 5)
@@ -32,20 +32,6 @@ LINE = 0.5  # a box's line, in standard deviations of a filter; a whole one woul
 
 GREYS = 16  # levels in a grey GIF: fewer make longer repetitions for LZW, and a moving picture needs no more
 COLOURS = 240  # in a colour GIF, besides the boxes' own; one of the 256 must stay free, see write_gif
-
-
-class Windows(NamedTuple):
-    """The attention windows of n images at T glimpses, in pixels of the image (eqs 19-24).
-
-    centre (T, n, 2): x, y of the grid's centre, one-based as in the paper: 1 is the middle of the first pixel;
-    stride (T, n): delta, from one filter to the next; sigma (T, n): the filters' standard deviation;
-    size: N, filters a side.
-    """
-
-    centre: np.ndarray  # (T, n, 2)
-    stride: np.ndarray  # (T, n)
-    sigma: np.ndarray  # (T, n)
-    size: int
 
 
 # ---------------------------------------------------------------------------------------------- pictures, in memory
@@ -159,7 +145,7 @@ def _draw_boxes(cells: np.ndarray, windows: Windows | None, t: int, colour: tupl
     x, y = (centre.T - 0.5) * scale  # (n), (n); pixel 1 spans 0 to scale
     line = np.clip(np.rint(sigma * LINE * scale), 1, 2 * scale)  # (n); whole, so that all sides are equal
     half = (windows.size - 1) * stride / 2 * scale  # (n)
-    half = np.maximum(half, line / 2)  # a box smaller than its line becomes a dot
+    half = np.maximum(half, 0.5)  # a window of no size still shows, as a dot
     across = np.abs(np.arange(w) + 0.5 - x[:, None])  # (n, w)
     down = np.abs(np.arange(h) + 0.5 - y[:, None])  # (n, h)
     distance = np.maximum(across[:, None, :], down[:, :, None])  # (n, h, w)
@@ -200,14 +186,15 @@ def write_gif(path: str | os.PathLike, frames: Sequence[np.ndarray], fps: float 
     indices = [np.asarray(Image.fromarray(f).quantize(palette=paint, dither=Image.Dither.NONE)) for f in frames]
     each = max(20, 10 * round(100 / fps))  # milliseconds; browsers slow down what is faster than 50 a second
     durations = [each] * (len(frames) - 1) + [max(each, round(1000 * hold))]
+    durations = durations if len(frames) > 1 else durations[0]  # Pillow takes no list for one frame
     # optimize: pixels that stay are stored as a free colour, "transparent", in hardly any bytes: a third of the size
     options = {"extension": ".gif", "plugin": "pillow", "palette": colours.tobytes(), "optimize": True}
-    _replace(path, iio.imwrite("<bytes>", indices, duration=durations, loop=0, **options))
+    write_atomic(path, iio.imwrite("<bytes>", indices, duration=durations, loop=0, **options))
 
 
 def write_png(path: str | os.PathLike, image: np.ndarray) -> None:
     """Write a picture, uint8 (rows, columns, 3), as a PNG: whole or not at all; UserError where it cannot be."""
-    _replace(path, iio.imwrite("<bytes>", image, extension=".png", plugin="pillow"))
+    write_atomic(path, iio.imwrite("<bytes>", image, extension=".png", plugin="pillow"))
 
 
 def _palette(frames: Sequence[np.ndarray]) -> np.ndarray:
@@ -220,18 +207,3 @@ def _palette(frames: Sequence[np.ndarray]) -> np.ndarray:
         return np.concatenate([greys[:, None].repeat(3, axis=1), marks])
     best = Image.fromarray(pixels[None]).quantize(COLOURS, Image.Quantize.FASTOCTREE).getpalette()
     return np.unique(np.concatenate([np.reshape(best, (-1, 3)).astype(np.uint8), marks]), axis=0)
-
-
-def _replace(path: str | os.PathLike, content: bytes) -> None:
-    """Put content at path in one step: a reader, or a crash, meets the old file or the new one, never a half."""
-    path = Path(path)
-    unfinished = path.parent / f".{path.name}.{os.getpid()}.tmp"  # the same folder: os.replace stays on one disk
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            unfinished.write_bytes(content)
-            os.replace(unfinished, path)
-        finally:
-            unfinished.unlink(missing_ok=True)
-    except OSError as error:
-        raise UserError(f"cannot write {path}: {error.strerror or error}; choose another file or folder") from error

@@ -141,7 +141,7 @@ def generate(trace: Trace, params: dict, noise: Array, config: DRAWConfig, xp) -
 
 
 def decode_step_backward(trace: Trace, t: int, params: dict, config: DRAWConfig, dh_dec: Array, xp) -> Array:
-    """Reverse of decode_step: dh_dec (B, D) is the gradient of h_dec after the glimpse, trace.dcanvas that of the canvas.
+    """Reverse of decode_step, from dh_dec (B, D), the gradient of h_dec after the glimpse, and trace.dcanvas.
 
     Returns the gradient of the decoder's inputs, (B, Z + D).
     """
@@ -161,7 +161,9 @@ def decode_step_backward(trace: Trace, t: int, params: dict, config: DRAWConfig,
     return lstm_backward(trace.decoder, t, params["decoder.W"], dh_dec, xp)
 
 
-def encode_step_backward(trace: Trace, t: int, params: dict, noise, config: DRAWConfig, weight, d_dec, dh_enc, xp) -> None:
+def encode_step_backward(
+    trace: Trace, t: int, params: dict, noise: Array, config: DRAWConfig, weight: float, d_dec: Array, dh_enc: Array, xp
+) -> None:
     """Reverse of encode_step: d_dec (B, Z + D) is the gradient of the decoder's inputs, dh_enc (B, E) that of h_enc.
 
     On return both hold the gradients of the states before the glimpse, and trace.dcanvas that of the canvas before it.
@@ -192,8 +194,8 @@ def encode_step_backward(trace: Trace, t: int, params: dict, noise, config: DRAW
 
 
 def backward(trace: Trace, params: dict, grads: dict, noise: Array, config: DRAWConfig, weight: float, xp) -> None:
-    """Fill `grads` with the gradient of `weight` times the summed loss of the minibatch that `forward` has just seen."""
-    D, Z = config.dec_size, config.latent_size
+    """Fill `grads` with the gradient of `weight` times the summed loss of the minibatch that `forward` has seen."""
+    Z = config.latent_size
     x = trace.images[:, 0]
     reconstruction_backward(x, trace.mean[-1], weight, trace.dcanvas, xp)
     trace.encoder.dcell[:] = 0.0

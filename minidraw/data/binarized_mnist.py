@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import UserError
-from .files import File, Places, write_atomic
+from .files import File, Places, keep
 from .images import Dataset, Images
 
 HOST = "http://www.cs.toronto.edu/~larocheh/public/datasets/binarized_mnist/"
@@ -75,12 +75,12 @@ def load(places: Places, seed: int = 0, spec: Spec = OFFICIAL) -> Dataset:
         bits = _from_npz(contents, spec) if spec.npz.name in contents else _from_texts(contents, spec)
         if hashlib.sha256(bits).hexdigest() != spec.sha256:
             raise UserError(f"the values in {', '.join(contents)} are not those of the fixed binarization")
-        write_atomic(places.cache / BITS, bits.tobytes())
-        write_atomic(places.cache / STAMPS, json.dumps(own).encode())
+        keep(places.cache / BITS, bits.tobytes())
+        keep(places.cache / STAMPS, json.dumps(own).encode())
     elif not _seen(own, places):
         for file in files:
             places.local(file)  # raises where it is wrong
-        write_atomic(places.cache / STAMPS, json.dumps(own).encode())
+        keep(places.cache / STAMPS, json.dumps(own).encode())
     splits = np.split(bits, np.cumsum(spec.rows)[:-1])  # three of (n, bytes)
     note = "binarized MNIST, the fixed binarization (Salakhutdinov and Murray 2008; files by Larochelle)"
     return Dataset("binarized_mnist", *(Images(split, shape=spec.shape) for split in splits), note=note)

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import UserError
+from ..files import write_atomic
 
 CHUNK = 1 << 20  # bytes read at once
 TIMEOUT = (10.0, 30.0)  # seconds to connect, seconds without a byte
@@ -149,14 +150,10 @@ def fetch(file: File, folder: Path | None) -> bytes:
     raise UserError(f"{file.name} from {', '.join(reasons)}")
 
 
-def write_atomic(path: Path, content: bytes) -> None:
+def keep(path: Path, content: bytes) -> None:
     """Write `content` to `path`, whole or not at all; where that fails, do without: a cache only saves time."""
-    with contextlib.suppress(OSError):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=path.parent, prefix=".part-") as scratch:
-            part = Path(scratch) / path.name
-            part.write_bytes(content)
-            os.replace(part, path)
+    with contextlib.suppress(UserError):
+        write_atomic(path, content)
 
 
 def one_line(message: object) -> str:

@@ -1,0 +1,134 @@
+"""Checkpoints: a run's state in one .npz file without pickled objects, written whole or not at all.
+
+The file is a zip archive of .npy arrays: `header` (JSON text as bytes: format, configs, where the run stands) and flat
+float32 or float64 vectors `params`, `average`, and, to go on training, `adam_mean` and `adam_square`. Parameters lie in
+a vector in the order of config.parameter_shapes. Nothing in a file is trusted: every size is known before it is read.
+"""
+
+import dataclasses
+import io
+import json
+import zipfile
+import zlib
+from pathlib import Path
+
+import numpy as np
+
+from .config import DRAWConfig, parameter_count
+from .errors import UserError
+from .files import write_atomic
+from .model import DRAW
+from .presets import Experiment, TrainConfig
+
+FORMAT = "minidraw 1"
+VECTORS = ("params", "average", "adam_mean", "adam_square")
+LARGEST_HEADER = 1 << 20  # bytes
+LARGEST_MODEL = 1 << 28  # parameters
+
+
+@dataclasses.dataclass
+class Checkpoint:
+    """What a file holds. `state` is what the trainer needs to go on (see trainer.py); `vectors` are by VECTORS."""
+
+    experiment: Experiment
+    state: dict
+    vectors: dict[str, np.ndarray]
+
+    def network(self, backend: str = "numpy", threads: int | None = None) -> DRAW:
+        """Return the network with its averaged parameters, the ones to evaluate and draw with."""
+        model = DRAW(self.experiment.model, backend, self.vectors["average"].dtype.name, threads=threads)
+        model.flat_params[:] = model.xp.asarray(self.vectors["average"])
+        return model
+
+
+def save(path: Path, checkpoint: Checkpoint) -> None:
+    """Write a checkpoint; an earlier one at `path` stays intact until the new one is complete.
+
+    Raises UserError where it cannot be written.
+    """
+    header = {
+        "format": FORMAT,
+        "model": dataclasses.asdict(checkpoint.experiment.model),
+        "train": dataclasses.asdict(checkpoint.experiment.train),
+        "state": checkpoint.state,
+    }
+    content = io.BytesIO()
+    text = np.frombuffer(json.dumps(header).encode(), np.uint8)
+    np.savez(content, header=text, **checkpoint.vectors)
+    write_atomic(path, content.getbuffer())
+
+
+def load(path: Path | str) -> Checkpoint:
+    """Read a checkpoint, or that of a run's folder.
+
+    Raises UserError for a file that is missing, damaged, of another program or of another version.
+    """
+    path = Path(path)
+    if path.is_dir():
+        path = path / "checkpoint.npz"
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return _read(archive)
+    except FileNotFoundError:
+        raise UserError(f"there is no checkpoint {path}; python -m minidraw.train makes one") from None
+    except OSError as problem:
+        raise UserError(f"cannot read {path}: {problem.strerror or problem}") from None
+    except DAMAGES as problem:
+        reason = " ".join(str(problem).split())
+        raise UserError(f"{path} is not a whole checkpoint of minidraw: {reason}") from None
+
+
+class _Damaged(Exception):
+    pass
+
+
+# What zipfile, zlib, json, numpy.lib.format and the configs raise when a file is not what it should be.
+DAMAGES = (
+    _Damaged,
+    zipfile.BadZipFile,
+    zlib.error,
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    EOFError,
+    RuntimeError,
+    RecursionError,
+    MemoryError,
+    OverflowError,
+)
+
+
+def _read(archive: zipfile.ZipFile) -> Checkpoint:
+    header = json.loads(_array(archive, "header", (np.uint8,), LARGEST_HEADER).tobytes())
+    if not isinstance(header, dict) or header.get("format") != FORMAT:
+        raise _Damaged(f"its format is not {FORMAT!r}")
+    model = DRAWConfig(**header["model"])
+    experiment = Experiment(model, TrainConfig(**header["train"]))
+    size = parameter_count(model)
+    if size > LARGEST_MODEL:
+        raise _Damaged(f"it claims {size} parameters")
+    vectors = {}
+    for name in VECTORS:
+        if f"{name}.npy" in archive.namelist():
+            vectors[name] = _array(archive, name, (np.float32, np.float64), size)
+            if len(vectors[name]) != size:
+                raise _Damaged(f"{name} has {len(vectors[name])} numbers, its config asks for {size}")
+    if "average" not in vectors:
+        raise _Damaged("it holds no parameters")
+    return Checkpoint(experiment, dict(header["state"]), vectors)
+
+
+def _array(archive: zipfile.ZipFile, name: str, dtypes: tuple, longest: int) -> np.ndarray:
+    """Read a one-dimensional array whose type and length are checked before its content is unpacked."""
+    with archive.open(f"{name}.npy") as member:
+        version = np.lib.format.read_magic(member)
+        if version != (1, 0):
+            raise _Damaged(f"{name} is an array of version {version}")
+        shape, _, dtype = np.lib.format.read_array_header_1_0(member)
+        if dtype not in dtypes or len(shape) != 1 or not 0 < shape[0] <= longest:
+            raise _Damaged(f"{name} is an array of {dtype} {shape}")
+        content = member.read(shape[0] * dtype.itemsize)
+        if len(content) != shape[0] * dtype.itemsize or member.read(1):
+            raise _Damaged(f"{name} is cut short or too long")
+    return np.frombuffer(content, dtype).copy()

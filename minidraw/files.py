@@ -1,0 +1,28 @@
+"""Files that appear whole or not at all."""
+
+import os
+from pathlib import Path
+
+from .errors import UserError
+
+
+def write_atomic(path: str | os.PathLike, content) -> None:
+    """Put `content`, bytes or a buffer of them, at `path` in one step: a reader, or a crash, never meets a half.
+
+    Missing folders are made. Raises UserError where it cannot be written; what was there before is then still there.
+    """
+    path = Path(path)
+    unfinished = path.parent / f".{path.name}.{os.getpid()}.tmp"  # the same folder: os.replace stays on one disk
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with open(unfinished, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(unfinished, path)
+        finally:
+            unfinished.unlink(missing_ok=True)
+    except OSError as problem:
+        reason = problem.strerror or problem
+        raise UserError(f"cannot write {path}: {reason}; choose another file or folder, or make room") from None

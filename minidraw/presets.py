@@ -1,0 +1,121 @@
+"""The experiments by name: what is trained, on what, and how (Table 3 of the paper, and smaller ones).
+
+A value of a run comes from the defaults below, then the preset, then the command line.
+"""
+
+import dataclasses
+import typing
+
+from .config import DRAWConfig
+from .errors import UserError, unknown
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainConfig:
+    """How a network is trained. Raises UserError for a value out of range."""
+
+    data: str = "binarized_mnist"  # a name that minidraw.data knows
+    batch_size: int = 100  # images per update
+    steps: int = 100_000  # updates of the whole run
+    learning_rate: float = 3e-3  # of Adam, before it falls
+    warmup: int = 100  # updates over which the learning rate rises from 0
+    decay_from: float = 0.5  # share of the run after which the learning rate falls linearly to 0
+    beta1: float = 0.9  # Adam's memory of the gradient
+    beta2: float = 0.999  # Adam's memory of its square
+    clip: float = 1000.0  # largest global gradient norm, nats
+    averaging: float = 0.999  # decay per update of the averaged parameters
+    seed: int = 0  # of start values, minibatches and noise
+    log_every: int = 50  # updates per line of metrics.jsonl
+    validate_every: int = 1000  # updates between bounds on held-out images
+    validation_images: int = 1000  # the first of the validation split; 0: all
+    checkpoint_every: int = 1000  # updates between checkpoints
+    pictures_every: int = 5000  # updates between new samples.gif
+
+    def __post_init__(self):
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if field.type is int and value < (least := int(field.name in COUNTS)):
+                raise UserError(f"{field.name} must be {least} or more, not {value}")
+            if field.type is float and not 0 <= value < float("inf"):
+                raise UserError(f"{field.name} must be a finite number of 0 or more, not {value}")
+        for name in ("beta1", "beta2", "averaging"):
+            if getattr(self, name) >= 1:
+                raise UserError(f"{name} must be below 1, not {getattr(self, name)}")
+        if self.decay_from > 1:
+            raise UserError(f"decay_from must be between 0 and 1, not {self.decay_from}")
+
+
+COUNTS = ("batch_size", "steps", "log_every", "validate_every", "checkpoint_every", "pictures_every")
+
+
+@dataclasses.dataclass(frozen=True)
+class Experiment:
+    """A network and how it is trained."""
+
+    model: DRAWConfig
+    train: TrainConfig
+
+    def replace(self, **changes) -> "Experiment":
+        """Return a copy in which fields of either config, by name, are changed. Raises UserError for an unknown one."""
+        names = [{field.name for field in dataclasses.fields(part)} for part in (DRAWConfig, TrainConfig)]
+        for name in changes:
+            if not any(name in part for part in names):
+                raise unknown("setting", name, names[0] | names[1])
+        model, train = ({key: value for key, value in changes.items() if key in part} for part in names)
+        return Experiment(dataclasses.replace(self.model, **model), dataclasses.replace(self.train, **train))
+
+
+_PAPER = Experiment(DRAWConfig(), TrainConfig())  # binarized MNIST with attention
+
+PRESETS = {
+    # The paper's own sizes: hours on a GPU.
+    "mnist": _PAPER,
+    "mnist-noattn": _PAPER.replace(read_size=None, write_size=None),
+    # For the two cores of a laptop.
+    "mnist-small": _PAPER.replace(glimpses=32, read_size=5, steps=40_000),
+    "strokes": _PAPER.replace(
+        data="strokes",
+        glimpses=16,
+        read_size=5,
+        enc_size=128,
+        dec_size=128,
+        latent_size=32,
+        steps=1500,
+        validate_every=500,
+        checkpoint_every=500,
+    ),
+}
+
+
+def preset(name: str) -> Experiment:
+    """Return the experiment called `name`. Raises UserError, with the nearest name, for an unknown one."""
+    if name not in PRESETS:
+        raise unknown("preset", name, PRESETS)
+    return PRESETS[name]
+
+
+def parse_setting(text: str) -> tuple[str, typing.Any]:
+    """Return name and value of "key=value", the value of the type that the field of that name has.
+
+    Raises UserError for an unknown key or a value of another type.
+    """
+    key, equals, value = text.partition("=")
+    types = typing.get_type_hints(DRAWConfig) | typing.get_type_hints(TrainConfig)
+    if not equals:
+        raise UserError(f"--set takes key=value, not {text!r}; the keys are the fields of a run's config.json")
+    if key not in types:
+        raise unknown("setting", key, types)
+    kind = types[key]
+    try:
+        if kind is int:
+            return key, int(value)
+        if kind is float:
+            return key, float(value)
+        if kind is str:
+            return key, value
+        if kind == int | None:
+            return key, None if value.lower() == "none" else int(value)
+        return key, tuple(int(part) for part in value.strip("()").split(","))  # image_shape
+    except ValueError:
+        wanted = {int: "a whole number", float: "a number", int | None: "a whole number or none"}
+        raise UserError(f"{key} takes {wanted.get(kind, 'whole numbers like 1,28,28')}, not {value!r}") from None

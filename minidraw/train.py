@@ -1,0 +1,109 @@
+"""python -m minidraw.train [PRESET]: train a network and leave a folder with all that came of it."""
+
+import dataclasses
+from pathlib import Path
+
+from . import checkpoint as checkpoints
+from . import data as data_sets
+from .cli import Parser, run
+from .errors import UserError
+from .presets import PRESETS, Experiment, parse_setting, preset
+from .trainer import Trainer
+
+# What a resumed run may change: how long it goes on and how often it reports, not what it computes.
+CHANGEABLE = ("steps", "log_every", "validate_every", "checkpoint_every", "pictures_every")
+
+
+def parser() -> Parser:
+    """Return the parser of this command line."""
+    parser = Parser("train", "Train DRAW. Without arguments: a small network on digits made on the spot, in minutes.")
+    parser.add_argument("preset", nargs="?", default="strokes", help=f"one of: {', '.join(PRESETS)}")
+    parser.add_data()
+    parser.add_machine()
+    length = parser.add_mutually_exclusive_group()
+    length.add_argument("--steps", type=int, metavar="N", help="length of the run in updates")
+    length.add_argument("--epochs", type=float, metavar="N", help="the same in passes over the data")
+    length.add_argument("--minutes", type=float, metavar="M", help="the same in minutes of training")
+    parser.add_argument("--batch-size", type=int, metavar="N", help="images per update")
+    parser.add_argument("--seed", type=int, metavar="N", help="seed of everything random")
+    parser.add_argument("--out", metavar="DIR", help="folder of the run (default: runs/PRESET, numbered if it exists)")
+    parser.add_argument("--resume", action="store_true", help="go on with the run in that folder")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="any field of config.json")
+    return parser
+
+
+def main(arguments: list[str]) -> int:
+    """Train as the arguments say; results go to standard output, progress to standard error."""
+    options = parser().parse_args(arguments)
+    if options.minutes is not None and not options.minutes > 0:
+        raise UserError(f"--minutes must be more than 0, not {options.minutes}")
+    experiment = preset(options.preset)
+    changes = dict(parse_setting(text) for text in options.set)
+    for name in ("data", "steps", "batch_size", "seed"):
+        if getattr(options, name) is not None:
+            changes[name] = getattr(options, name)
+    folder = choose_folder(options)
+    restored = None
+    if options.resume:
+        restored = checkpoints.load(folder / "checkpoint.npz")
+        experiment = restored.experiment
+        refuse_changes(experiment, changes, folder)
+    experiment = experiment.replace(**changes)
+    data = data_sets.load(experiment.train.data, options.data_dir, seed=experiment.train.seed)
+    if "image_shape" not in changes:
+        experiment = experiment.replace(image_shape=tuple(data.train.shape))
+    if options.epochs is not None:
+        batches = len(data.train) // experiment.train.batch_size
+        experiment = experiment.replace(steps=max(1, round(options.epochs * batches)))
+    trainer = Trainer(experiment, data, folder, options.backend, options.threads, options.minutes)
+    if restored is not None:
+        trainer.restore(restored)
+    complete = trainer.run()
+    if not complete:
+        print(f"interrupted after step {trainer.step}; go on with --resume --out {folder}")
+        return 130
+    bound = trainer.validation
+    if bound is not None:
+        print(
+            f"validation bound: {bound.total:.2f} nats per image "
+            f"(reconstruction {bound.reconstruction:.2f} + latent {bound.latent:.2f}), {trainer.step} steps, "
+            f"{trainer.seconds / 60:.1f} minutes"
+        )
+    print(f"drawings: {folder / 'samples.gif'}")
+    return 0
+
+
+def choose_folder(options) -> Path:
+    """Return the run's folder. Raises UserError if it holds a run already, or, with --resume, if it holds none."""
+    base = Path("runs") / options.preset
+    if options.resume:
+        if options.out:
+            return Path(options.out)
+        runs = sorted(base.parent.glob(f"{base.name}*/checkpoint.npz"), key=lambda path: path.stat().st_mtime)
+        if not runs:
+            raise UserError(f"no run of {options.preset} in {base.parent} to resume; name its folder with --out")
+        return runs[-1].parent
+    if options.out:
+        if (Path(options.out) / "checkpoint.npz").exists():
+            raise UserError(f"{options.out} holds a run already: add --resume to go on, or choose another --out")
+        return Path(options.out)
+    number, folder = 1, base
+    while folder.exists():
+        number += 1
+        folder = base.with_name(f"{base.name}-{number}")
+    return folder
+
+
+def refuse_changes(experiment: Experiment, changes: dict, folder: Path) -> None:
+    """Raise UserError if `changes` would make the resumed run another run."""
+    settings = dataclasses.asdict(experiment.model) | dataclasses.asdict(experiment.train)
+    for name, value in changes.items():
+        if name in settings and settings[name] != value and name not in CHANGEABLE:
+            raise UserError(
+                f"the run in {folder} has {name}={settings[name]}, not {value}: a resumed run keeps its settings; "
+                "leave it out, or start a new run in another --out"
+            )
+
+
+if __name__ == "__main__":
+    run(main)

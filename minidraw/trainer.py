@@ -1,0 +1,295 @@
+"""The training loop: minibatch, gradient, clipping, Adam; log, validation, checkpoint, pictures.
+
+Everything random is a function of the run's seed and of the step, so a run that stops and goes on is the same run. A
+folder holds all that it leaves: config.json, metrics.jsonl, checkpoint.npz, samples.gif, samples.png.
+"""
+
+import contextlib
+import dataclasses
+import json
+import math
+import signal
+import sys
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from . import checkpoint as checkpoints
+from .backend import to_device, to_host
+from .checkpoint import Checkpoint
+from .data import Dataset, mean_image
+from .errors import UserError
+from .files import write_atomic
+from .model import DRAW, Loss
+from .optim import Adam, global_norm
+from .pictures import sequence_frames, sheet, write_gif, write_png
+from .presets import Experiment
+
+ORDER, IMAGES, NOISE, VALIDATION, SAMPLES = range(5)  # streams of random numbers
+SAMPLE_COUNT = 64
+DARKEST = 1e-3  # where the mean image is 0 or 1, its logit is taken as if it were this far from it
+HOPELESS = 100  # updates in a row that are not finite
+
+
+class Diverged(UserError):
+    """The gradient has not been finite for HOPELESS updates in a row."""
+
+
+def stream(seed: int, kind: int, number: int = 0) -> np.random.Generator:
+    """Return the generator for one purpose at one step of a run."""
+    return np.random.default_rng([seed, kind, number])
+
+
+class Trainer:
+    """One run: a network, its optimizer, and how far it has come.
+
+    `minutes`, if given, ends the run instead of the config's number of steps; the learning rate then follows the clock.
+    Raises UserError where the data do not fit the network.
+    """
+
+    def __init__(
+        self,
+        experiment: Experiment,
+        data: Dataset,
+        folder: Path,
+        backend: str = "numpy",
+        threads: int | None = None,
+        minutes: float | None = None,
+    ):
+        self.experiment, self.data, self.folder, self.minutes = experiment, data, Path(folder), minutes
+        self.config = config = experiment.train
+        if tuple(data.train.shape) != experiment.model.image_shape:
+            shapes = tuple(data.train.shape), experiment.model.image_shape
+            raise UserError(f"the images of {data.name} are {shapes[0]}, but the network is for images of {shapes[1]}")
+        if config.batch_size > len(data.train):
+            raise UserError(f"batch_size {config.batch_size} is more than the {len(data.train)} images of {data.name}")
+        self.model = DRAW(experiment.model, backend, seed=config.seed, threads=threads)
+        model = self.model
+        mean = np.clip(mean_image(data.train, stream(config.seed, IMAGES)), DARKEST, 1 - DARKEST).ravel()
+        model.params["canvas0"][:] = to_device(np.log(mean / (1 - mean)), model.xp, model.dtype)
+        self.adam = Adam(model.flat_params, config.beta1, config.beta2, config.averaging, model.xp)
+        self.step = self.skipped = self.skipped_in_a_row = 0
+        self.seconds = 0.0  # spent training, in all sittings
+        self.validation: Loss | None = None  # the last bound on held-out images
+        self.window: list[list[float]] = []  # of the steps since the last line of the log
+        self.permutation: tuple[int, np.ndarray] = (-1, np.empty(0))
+
+    def minibatch(self, step: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return images (B, C, H, W) and noise (T, B, Z) of a step; every image comes once an epoch, in fresh order."""
+        config, train = self.config, self.data.train
+        per_epoch = len(train) // config.batch_size
+        epoch, place = divmod(step, per_epoch)
+        if self.permutation[0] != epoch:
+            self.permutation = epoch, stream(config.seed, ORDER, epoch).permutation(len(train))
+        chosen = self.permutation[1][place * config.batch_size : (place + 1) * config.batch_size]
+        images = train.batch(chosen, stream(config.seed, IMAGES, step))
+        return images, self.noise(config.batch_size, stream(config.seed, NOISE, step))
+
+    def noise(self, images: int, rng: np.random.Generator) -> np.ndarray:
+        """Return standard normal noise (T, images, Z) in single precision."""
+        model = self.experiment.model
+        return rng.standard_normal((model.glimpses, images, model.latent_size), np.float32)
+
+    def progress(self) -> float:
+        """Return the share of the run that is done, 0 to 1."""
+        return min(1.0, self.seconds / (60 * self.minutes) if self.minutes else self.step / self.config.steps)
+
+    def learning_rate(self) -> float:
+        """Return the rate of the next update: a linear rise, a plateau, and a linear fall to 0."""
+        config = self.config
+        rise = min(1.0, (self.step + 1) / config.warmup) if config.warmup else 1.0
+        fall = min(1.0, (1.0 - self.progress()) / max(1.0 - config.decay_from, 1e-9))
+        return config.learning_rate * rise * fall
+
+    def update(self) -> None:
+        """Take one step: a gradient, and an update if it is finite."""
+        started = time.perf_counter()
+        config, model = self.config, self.model
+        images, noise = self.minibatch(self.step)
+        loss, _ = model.loss_and_grads(images, noise)
+        norm = global_norm(model.flat_grads, model.xp)
+        if math.isfinite(norm) and math.isfinite(loss.total):
+            clip = config.clip / norm if config.clip and norm > config.clip else 1.0
+            self.adam.update(model.flat_grads, self.learning_rate(), clip)
+            seconds = time.perf_counter() - started
+            self.window.append([seconds, norm, loss.reconstruction, *loss.latent_per_step.tolist()])
+            self.skipped_in_a_row = 0
+        else:
+            self.skipped += 1
+            self.skipped_in_a_row += 1
+            if self.skipped_in_a_row >= HOPELESS:
+                raise Diverged(
+                    f"no finite gradient for {HOPELESS} updates; the checkpoint is of step {self.step} or before: "
+                    "go on from it with a lower learning_rate or clip"
+                )
+        self.step += 1
+        self.seconds += time.perf_counter() - started
+
+    def run(self) -> bool:
+        """Train to the end, writing the folder as it goes; return whether it came there.
+
+        SIGINT (Ctrl-C) and SIGTERM end it early, after the step at hand and a checkpoint; a second one ends it at once.
+        """
+        config = self.config
+        write_atomic(self.folder / "config.json", (json.dumps(self.description(), indent=2) + "\n").encode())
+        self.forget_later_metrics()
+        total = None if self.minutes else config.steps
+        with Interruptible() as interrupted, tqdm(total=total, initial=self.step, unit="step", disable=None) as bar:
+            while self.progress() < 1 and not interrupted.signals:
+                self.update()
+                bar.update()
+                last = self.progress() >= 1
+                if self.window and (last or self.step % config.log_every == 0):
+                    bar.set_postfix_str(self.log_window())
+                if last or self.step % config.validate_every == 0:
+                    bound = self.validate()
+                    bar.write(f"step {self.step}: validation bound {bound.total:.2f} nats per image", sys.stderr)
+                if last or self.step % config.checkpoint_every == 0:
+                    self.save()
+                if last or self.step % config.pictures_every == 0:
+                    self.draw()
+            if interrupted.signals:
+                self.save()
+        return self.progress() >= 1
+
+    def log_window(self) -> str:
+        """Write the means since the last line to metrics.jsonl and return them in a few words."""
+        seconds, norm, reconstruction, *per_step = np.array(self.window).mean(axis=0).tolist()
+        latent = sum(per_step)
+        self.log(
+            step=self.step,
+            epoch=self.step * self.config.batch_size / len(self.data.train),
+            loss=reconstruction + latent,
+            reconstruction=reconstruction,
+            latent=latent,
+            latent_per_step=[round(nats, 5) for nats in per_step],
+            gradient_norm=norm,
+            learning_rate=self.learning_rate(),
+            images_per_second=self.config.batch_size / seconds,
+            seconds=self.seconds,
+            skipped=self.skipped,
+        )
+        self.window = []
+        return f"{reconstruction + latent:.1f} nats, KL {latent:.1f}"
+
+    def log(self, **values) -> None:
+        """Append one line to metrics.jsonl."""
+        line = json.dumps({key: round(v, 6) if isinstance(v, float) else v for key, v in values.items()})
+        try:
+            with open(self.folder / "metrics.jsonl", "a") as file:
+                file.write(line + "\n")
+        except OSError as problem:
+            raise UserError(f"cannot write {self.folder / 'metrics.jsonl'}: {problem.strerror}") from None
+
+    def forget_later_metrics(self) -> None:
+        """Drop the lines of metrics.jsonl that were written after the checkpoint that this run goes on from."""
+        path = self.folder / "metrics.jsonl"
+        if path.exists():
+            whole = [line for line in path.read_text().splitlines(keepends=True) if line.endswith("\n")]
+            write_atomic(path, "".join(line for line in whole if json.loads(line)["step"] <= self.step).encode())
+
+    def validate(self) -> Loss:
+        """Return the bound on held-out images, in nats per image, with the averaged parameters, and log it."""
+        config, valid, model = self.config, self.data.valid, self.model
+        count = min(config.validation_images or len(valid), len(valid))
+        with averaged(model, self.adam):
+            bound = mean_bound(model, valid, count, stream(config.seed, VALIDATION), self.noise)
+        self.log(
+            step=self.step,
+            validation_loss=bound.total,
+            validation_reconstruction=bound.reconstruction,
+            validation_latent=bound.latent,
+            validation_images=count,
+            seconds=self.seconds,
+        )
+        self.validation = bound
+        return bound
+
+    def draw(self) -> None:
+        """Write samples.gif and samples.png: images from the prior, by the averaged parameters."""
+        with averaged(self.model, self.adam):
+            drawing = self.model.draw(SAMPLE_COUNT, seed=self.config.seed)
+        write_gif(self.folder / "samples.gif", sequence_frames(drawing.frames, write=drawing.write))
+        write_png(self.folder / "samples.png", sheet(drawing.frames[-1]))
+
+    def description(self) -> dict:
+        """Return the run's settings as they stand in config.json."""
+        train = dataclasses.asdict(self.config)
+        return {"model": dataclasses.asdict(self.experiment.model), "train": train, "data": self.data.note}
+
+    def save(self) -> None:
+        """Write checkpoint.npz."""
+        state = {
+            "step": self.step,
+            "updates": self.adam.updates,
+            "skipped": self.skipped,
+            "skipped_in_a_row": self.skipped_in_a_row,
+            "seconds": self.seconds,
+            "window": self.window,
+        }
+        adam = self.adam
+        vectors = zip(checkpoints.VECTORS, (adam.params, adam.average, adam.mean, adam.square), strict=True)
+        host = {name: to_host(vector) for name, vector in vectors}
+        checkpoints.save(self.folder / "checkpoint.npz", Checkpoint(self.experiment, state, host))
+
+    def restore(self, checkpoint: Checkpoint) -> None:
+        """Go on from a checkpoint. Raises UserError if it is for drawing only, or for another network."""
+        if set(checkpoint.vectors) != set(checkpoints.VECTORS):
+            raise UserError("this checkpoint has parameters only and cannot be trained further")
+        if checkpoint.experiment.model != self.experiment.model:
+            raise UserError("this checkpoint is of another network: its sizes differ from the run's")
+        adam, state = self.adam, checkpoint.state
+        targets = (adam.params, adam.average, adam.mean, adam.square)
+        for name, target in zip(checkpoints.VECTORS, targets, strict=True):
+            target[:] = self.model.xp.asarray(checkpoint.vectors[name])
+        self.step, adam.updates, self.skipped = state["step"], state["updates"], state["skipped"]
+        self.skipped_in_a_row, self.seconds, self.window = state["skipped_in_a_row"], state["seconds"], state["window"]
+
+
+@contextlib.contextmanager
+def averaged(model: DRAW, adam: Adam):
+    """Within it the model has the averaged parameters."""
+    kept = model.flat_params.copy()
+    model.flat_params[:] = adam.average
+    try:
+        yield
+    finally:
+        model.flat_params[:] = kept
+
+
+class Interruptible:
+    """Within it the first SIGINT or SIGTERM is only counted, in `signals`; the next one has its usual effect.
+
+    Outside the main thread, where signals cannot be caught, it does nothing.
+    """
+
+    def __enter__(self) -> "Interruptible":
+        self.signals, self.usual = 0, {}
+        if threading.current_thread() is threading.main_thread():
+            self.usual = {number: signal.signal(number, self.count) for number in (signal.SIGINT, signal.SIGTERM)}
+        return self
+
+    def count(self, *_) -> None:
+        self.signals += 1
+        self.restore()
+
+    def restore(self) -> None:
+        for number, handler in self.usual.items():
+            signal.signal(number, handler)
+
+    def __exit__(self, *_) -> None:
+        self.restore()
+
+
+def mean_bound(model: DRAW, split, count: int, rng: np.random.Generator, noise, batch_size: int = 250) -> Loss:
+    """Return the mean loss of the first `count` images of a split; `noise(images, rng)` makes the noise."""
+    reconstruction, latent = 0.0, np.zeros(model.config.glimpses)
+    for first in range(0, count, batch_size):
+        indices = np.arange(first, min(first + batch_size, count))
+        loss = model.loss(split.batch(indices, rng), noise(len(indices), rng))
+        reconstruction += loss.reconstruction * len(indices) / count
+        latent += loss.latent_per_step * (len(indices) / count)
+    return Loss(reconstruction, latent)
