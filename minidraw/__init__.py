@@ -1,8 +1,12 @@
 """DRAW, the recurrent network that draws images stroke by stroke (Gregor et al. 2015), in NumPy or CuPy."""
 
-from .config import DRAWConfig
-from .errors import UserError
-from .model import DRAW, Drawing, Loss
+from .cpu import name_kernels
+
+name_kernels()  # before anything imports NumPy
+
+from .config import DRAWConfig  # noqa: E402
+from .errors import UserError  # noqa: E402
+from .model import DRAW, Drawing, Loss  # noqa: E402
 
 __all__ = ["DRAW", "DRAWConfig", "Drawing", "Loss", "UserError"]
 __version__ = "0.1.0"

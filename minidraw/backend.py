@@ -80,7 +80,7 @@ class Arena:
 
         make(count)
         if offsets[-1] > self.block.size:
-            self.block = None  # free the old block before the new one is taken
+            self.block = self.block[:0].copy()  # free the old block before the new one is taken
             self.block = self.xp.empty(offsets[-1], self.dtype)
         start = iter(offsets)
 

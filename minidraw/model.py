@@ -79,7 +79,7 @@ class DRAW:
         """Return the loss of a minibatch and the gradient of its total by parameter name.
 
         x is (B, C, H, W) in [0, 1], noise (T, B, Z) standard normal. The arrays of gradients are valid until the next
-        call. Raises UserError for shapes that do not fit the config.
+        call. Raises UserError for shapes that do not fit the config and values out of range.
         """
         x, noise = self._checked(x, noise)
 
@@ -180,6 +180,8 @@ class DRAW:
         expected = (config.glimpses, len(x), config.latent_size)
         if tuple(noise.shape) != expected:
             raise UserError(f"noise must be (glimpses, images, latent_size) = {expected}, not {tuple(noise.shape)}")
+        if isinstance(x, np.ndarray) and not (x.min() >= 0 and x.max() <= 1):
+            raise UserError(f"images must have values from 0 to 1, not {x.min()} to {x.max()}")
         x = to_device(x, self.xp, self.dtype).reshape(len(x), -1)
         return x, to_device(noise, self.xp, self.dtype)
 

@@ -68,30 +68,42 @@ class Workers:
 
         params is the flat vector of parameters, x (B, C·H·W), noise (T, B, Z): all are copied to the shared memory.
         """
-        if not self.processes:
-            self._launch()
-        if len(x) > self.images:
-            self._share_batch(len(x))
-        self.params[:] = params
-        self.x[: len(x)], self.noise[:, : len(x)] = x, noise
-        for process, (first, last) in zip(self.processes, bounds[1:], strict=False):
-            self._tell(process, {"do": do, "first": first, "last": last, "weight": 1.0 / len(x)})
+        with self._all_or_nothing():
+            if not self.processes:
+                self._launch()
+            if len(x) > self.images:
+                self._share_batch(len(x))
+            self.params[:] = params
+            self.x[: len(x)], self.noise[:, : len(x)] = x, noise
+            for process, (first, last) in zip(self.processes, bounds[1:], strict=False):
+                self._tell(process, {"do": do, "first": first, "last": last, "weight": 1.0 / len(x)})
 
     def finish(self, bounds: list) -> None:
         """Wait for what `start` began: gradients[k], reconstruction and latent then hold the results."""
-        for process in self.processes[: len(bounds) - 1]:
-            self._await(process)
+        with self._all_or_nothing():
+            for process in self.processes[: len(bounds) - 1]:
+                self._await(process)
+
+    @contextlib.contextmanager
+    def _all_or_nothing(self):
+        """End the workers on any exception, Ctrl-C too: an answer still to come must not be taken for a later one."""
+        try:
+            yield
+        except BaseException:
+            self.close()
+            raise
 
     def close(self) -> None:
         """End the workers; the next call would start new ones."""
         if self.processes:
             self._end()
+            self.processes = []
 
     def _launch(self) -> None:
         environment = os.environ | {f"{name}_NUM_THREADS": "1" for name in ("OPENBLAS", "MKL", "OMP", "VECLIB", "BLIS")}
-        package = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-        environment["PYTHONPATH"] = os.pathsep.join(filter(None, [package, environment.get("PYTHONPATH")]))
-        command = [sys.executable, "-c", "from minidraw.parallel import serve; serve()"]
+        package = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))  # in place of '', the current folder
+        program = f"import sys; sys.path[0] = {package!r}; from minidraw.parallel import serve; serve()"
+        command = [sys.executable, "-c", program]
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True, "env": environment}
         self.processes = [subprocess.Popen(command, **pipes) for _ in range(self.count)]
         self._end = weakref.finalize(self, _end, self.processes)
@@ -106,13 +118,13 @@ class Workers:
                 self._await(process)
 
     def _share_batch(self, images: int) -> None:
-        self.images = images
         with shared_file(batch_size(self.config, images) * self.dtype.itemsize) as path:
             self.x, self.noise, self.reconstruction, self.latent = batch_views(path, self.config, images, self.dtype)
             for process in self.processes:
                 self._tell(process, {"do": "share", "path": path, "images": images})
             for process in self.processes:
                 self._await(process)
+        self.images = images
 
     def _tell(self, process: subprocess.Popen, message: dict) -> None:
         try:
@@ -125,7 +137,6 @@ class Workers:
         answer = process.stdout.readline()
         if answer != "done\n":
             self.close()
-            self.processes = []
             raise WorkerDied(f"a worker process died (status {process.wait()}); is there enough memory?")
 
 

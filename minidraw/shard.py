@@ -43,6 +43,7 @@ class Shard:
 
     def _trace(self, images: int) -> Trace:
         if images != self.images:
-            self.images, self.trace = images, None  # let go of the old block before a larger one is taken
+            self.images, self.trace = 0, None  # let go of the old block before a larger one is taken
             self.trace = self.arena.build(lambda alloc: Trace(alloc, self.config, images))
+            self.images = images
         return self.trace

@@ -1,0 +1,46 @@
+"""minidraw: DRAW (Gregor et al. 2015) in NumPy or CuPy."""
+
+import re
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+here = Path(__file__).parent
+version = re.search(r'__version__ = "(.+?)"', (here / "minidraw" / "__init__.py").read_text())[1]
+
+REQUIRED = [
+    "numpy>=2.0",  # all arithmetic
+    "scipy>=1.11",  # splines of the strokes data set, log-sum-exp of the importance-weighted bound
+    "imageio>=2.31",  # pictures and GIFs, in and out
+    "pillow>=10.1",  # what imageio reads and writes them with; palettes, resizing
+    "pooch>=1.8",  # downloads; the place of the user's cache
+    "tqdm>=4.66",  # progress bars
+    "threadpoolctl>=3.2",  # one BLAS thread a shard
+]
+EXTRAS = {
+    "test": [
+        "pytest>=8",
+        "autograd>=1.7",  # differentiates the reference, to check the gradients written by hand
+    ],
+    "cuda12": ["cupy-cuda12x>=13.3"],
+    "cuda13": ["cupy-cuda13x>=14.0"],
+}
+
+setup(
+    name="minidraw",
+    version=version,
+    description="DRAW, the recurrent network that draws images stroke by stroke, in NumPy or CuPy",
+    long_description=(here / "README.md").read_text(),
+    long_description_content_type="text/markdown",
+    license="MIT",
+    python_requires=">=3.10",
+    packages=find_packages(include=["minidraw", "minidraw.*"]),
+    install_requires=REQUIRED,
+    extras_require=EXTRAS,
+    classifiers=[
+        "Intended Audience :: Education",
+        "Intended Audience :: Science/Research",
+        "Programming Language :: Python :: 3",
+        "Topic :: Scientific/Engineering :: Artificial Intelligence",
+    ],
+)
