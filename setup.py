@@ -22,6 +22,7 @@ EXTRAS = {
         "pytest>=8",
         "autograd>=1.7",  # differentiates the reference, to check the gradients written by hand
     ],
+    "plots": ["matplotlib>=3.8"],  # the curves of minidraw.figures
     "cuda12": ["cupy-cuda12x>=13.3"],
     "cuda13": ["cupy-cuda13x>=14.0"],
 }
