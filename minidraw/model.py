@@ -1,17 +1,18 @@
-"""The network as a user meets it: parameters by name, the loss with its gradients, and drawings."""
+"""DRAW as a user meets it: the loss of images with its gradients, and drawings."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-import threadpoolctl
 
 from .attention import Windows, windows
-from .backend import Array, array_module, to_device, to_host
-from .config import DRAWConfig, parameter_shapes, parameter_views, start_values
-from .errors import UserError, unknown
-from .parallel import SMALLEST_WORK, Workers, cores, shard_bounds
+from .backend import Array, to_device, to_host
+from .config import DRAWConfig, parameter_shapes, start_values
+from .errors import UserError
+from .latent import log_ratio
+from .network import Network
+from .recurrence import Trace, backward, forward, generate
 from .shard import Shard
 
 DRAWING_CHUNK = 64  # images drawn at a time: enough to keep BLAS busy, little memory
@@ -43,37 +44,57 @@ class Drawing(NamedTuple):
     read: Windows | None
 
 
-class DRAW:
+class DRAWShard(Shard):
+    """Some images' part of a minibatch: x (B, C·H·W) in [0, 1] and noise (T, B, Z), standard normal."""
+
+    @staticmethod
+    def inputs(config: DRAWConfig) -> tuple[tuple[int | None, ...], ...]:
+        """Return the shapes of x and noise."""
+        C, H, W = config.image_shape
+        return (None, C * H * W), (config.glimpses, None, config.latent_size)
+
+    @staticmethod
+    def outputs(config: DRAWConfig) -> tuple[tuple[int | None, ...], ...]:
+        """Return the shapes of the reconstruction loss (or log weight) and of the KL of every glimpse, in nats."""
+        return (None,), (config.glimpses, None)
+
+    def make_trace(self, alloc, images: int) -> Trace:
+        """Return a trace for that many images."""
+        return Trace(alloc, self.config, images)
+
+    def run(self, task: str, params: dict, grads: dict, inputs: Sequence[Array], weight: float) -> tuple[Array, ...]:
+        """Do "loss", "loss_and_grads" or "log_weights"; see DRAW."""
+        x, noise = inputs
+        trace = self.trace_for(len(x))
+        losses = forward(trace, params, x, noise, self.config, self.xp)
+        if task == "loss_and_grads":
+            backward(trace, params, grads, noise, self.config, weight, self.xp)
+        if task == "log_weights":
+            z = trace.decoder.inputs[: self.config.glimpses, :, : self.config.latent_size]
+            return (log_ratio(trace.latent, z, noise, self.xp) - losses[0],)
+        return losses
+
+    def draw(self, params: dict, x: Array | None, noise: Array) -> Trace:
+        """Draw x again, or from the prior where x is None; the drawings are in mean[1:] of the trace returned."""
+        trace = self.trace_for(noise.shape[1])
+        if x is None:
+            generate(trace, params, noise, self.config, self.xp)
+        else:
+            forward(trace, params, x, noise, self.config, self.xp)
+        return trace
+
+
+class DRAW(Network):
     """The Deep Recurrent Attentive Writer of Gregor et al. 2015 (arXiv:1502.04623).
 
-    `params` maps names to arrays that may be written in place. All parameters lie in the one vector `flat_params`,
-    their gradients in `flat_grads`. `threads` (default: all cores) is how many shards a minibatch of some size is cut
-    in; the result depends on it by rounding only. Raises UserError for an unknown backend or dtype, and where the
-    backend does not work.
+    Arguments and parameters are as for any Network; the config is a DRAWConfig.
     """
 
-    def __init__(
-        self,
-        config: DRAWConfig,
-        backend: str = "numpy",
-        dtype: str = "float32",
-        seed: int = 0,
-        threads: int | None = None,
-    ):
-        if str(dtype) not in ("float32", "float64"):
-            raise unknown("dtype", str(dtype), ["float32", "float64"])
-        self.config, self.xp, self.dtype = config, array_module(backend), np.dtype(dtype)
-        shapes = parameter_shapes(config)
-        self.flat_params = to_device(start_values(config, seed).astype(self.dtype), self.xp, self.dtype)
-        self.params: dict[str, Array] = parameter_views(self.flat_params, shapes)
-        self.flat_grads = self.xp.zeros_like(self.flat_params)
-        self.grads: dict[str, Array] = parameter_views(self.flat_grads, shapes)
-        self.threads = cores() if threads is None else threads
-        if self.threads < 1:
-            raise UserError(f"threads must be 1 or more, not {threads}")
-        self._shard = Shard(config, self.xp, self.dtype)
-        self._blas = threadpoolctl.ThreadpoolController().select(user_api="blas")
-        self._workers = Workers(self.threads - 1, config, self.dtype) if self.threads > 1 and self.xp is np else None
+    name = "draw"
+    Config = DRAWConfig
+    Shard = DRAWShard
+    parameter_shapes = staticmethod(parameter_shapes)
+    start_values = staticmethod(start_values)
 
     def loss_and_grads(self, x: Array, noise: Array) -> tuple[Loss, dict[str, Array]]:
         """Return the loss of a minibatch and the gradient of its total by parameter name.
@@ -81,34 +102,18 @@ class DRAW:
         x is (B, C, H, W) in [0, 1], noise (T, B, Z) standard normal. The arrays of gradients are valid until the next
         call. Raises UserError for shapes that do not fit the config and values out of range.
         """
-        x, noise = self._checked(x, noise)
-
-        def first_shard(x: Array, noise: Array, weight: float) -> tuple[Array, Array]:
-            return self._shard.loss_and_grads(self.params, self.grads, x, noise, weight)
-
-        losses, others = self._on_every_core("loss_and_grads", first_shard, x, noise)
-        for k in range(others):  # always in the same order: the sum does not depend on timing
-            self.flat_grads += self._workers.gradients[k]
-        return _mean_loss(*losses), self.grads
+        return _mean_loss(*self._on_every_core("loss_and_grads", *self._checked(x, noise))), self.grads
 
     def loss(self, x: Array, noise: Array) -> Loss:
         """Return the loss of a minibatch, without gradients; arguments as for loss_and_grads."""
-        x, noise = self._checked(x, noise)
-        losses, _ = self._on_every_core("loss", lambda x, noise, _: self._shard.loss(self.params, x, noise), x, noise)
-        return _mean_loss(*losses)
+        return _mean_loss(*self._on_every_core("loss", *self._checked(x, noise)))
 
     def log_weights(self, x: Array, noise: Array) -> np.ndarray:
         """Return log p(x, z) - log q(z | x) of every image, (B,), in nats, for the z that the noise gives.
 
         Minus its mean is the bound; log mean exp over several draws is the importance-weighted one (arXiv:1509.00519).
         """
-        x, noise = self._checked(x, noise)
-
-        def first_shard(x: Array, noise: Array, _: float) -> tuple[Array, None]:
-            return self._shard.log_weights(self.params, x, noise), None
-
-        (weights, _), _ = self._on_every_core("log_weights", first_shard, x, noise)
-        return weights
+        return self._on_every_core("log_weights", *self._checked(x, noise))[0]
 
     def generate(self, n: int, seed: int = 0) -> np.ndarray:
         """Draw `n` images from the prior (eqs 13-16): (T, n, C, H, W) on the host, in [0, 1]."""
@@ -148,41 +153,12 @@ class DRAW:
             windows(seen["read"], config.image_shape, config.read_size) if reading else None,
         )
 
-    def _on_every_core(self, do: str, first_shard: Callable, x: Array, noise: Array) -> tuple[tuple, int]:
-        """Do the first shard here while workers do the others.
-
-        Returns per image the reconstruction loss (B,) and the KL (T, B), or whatever stands for them, on the host, and
-        how many workers took part.
-        """
-        work = len(x) * self.config.glimpses * self.flat_params.size
-        bounds = shard_bounds(len(x), self.threads if self._workers and work >= SMALLEST_WORK else 1)
-        with self._blas.limit(limits=1):  # one core a shard
-            if len(bounds) == 1:
-                first = first_shard(x, noise, 1.0 / len(x))
-                return tuple(None if part is None else to_host(part) for part in first), 0
-            self._workers.start(do, self.flat_params, x, noise, bounds)
-            try:
-                first = first_shard(x[: bounds[0][1]], noise[:, : bounds[0][1]], 1.0 / len(x))
-            finally:  # also after an exception here: an answer must not wait for the next call
-                self._workers.finish(bounds)
-        mine, images = slice(0, bounds[0][1]), len(x)
-        reconstruction, latent = self._workers.reconstruction[:images].copy(), self._workers.latent[:, :images].copy()
-        reconstruction[mine] = first[0]
-        if first[1] is not None:
-            latent[:, mine] = first[1]
-        return (reconstruction, latent), len(bounds) - 1
-
     def _checked(self, x: Array, noise: Array) -> tuple[Array, Array]:
         """Return x as (B, C·H·W) and noise (T, B, Z) on the device in the model's dtype."""
-        config = self.config
-        if x.ndim != 4 or tuple(x.shape[1:]) != config.image_shape or len(x) == 0:
-            raise UserError(f"images must be (B, {', '.join(map(str, config.image_shape))}), not {tuple(x.shape)}")
-        expected = (config.glimpses, len(x), config.latent_size)
+        x = self._checked_images(x)
+        expected = (self.config.glimpses, len(x), self.config.latent_size)
         if tuple(noise.shape) != expected:
             raise UserError(f"noise must be (glimpses, images, latent_size) = {expected}, not {tuple(noise.shape)}")
-        if isinstance(x, np.ndarray) and not (x.min() >= 0 and x.max() <= 1):
-            raise UserError(f"images must have values from 0 to 1, not {x.min()} to {x.max()}")
-        x = to_device(x, self.xp, self.dtype).reshape(len(x), -1)
         return x, to_device(noise, self.xp, self.dtype)
 
 

@@ -5,7 +5,7 @@ of one Python process do not help either: a step is thousands of NumPy calls of 
 the interpreter's lock costs as much as the call (measured: no gain from two threads, nearly twice the speed from two
 processes). Workers are plain subprocesses that share one block of memory with this one:
 
-    weights: params (P,), gradients (workers, P)      batch: x (B, C·H·W), noise (T, B, Z), losses (B,), (T, B)
+    weights: params (P,), gradients (workers, P)      batch: a shard's inputs and outputs, for all shards
 
 Commands and answers are lines of JSON on their standard input and output. A worker ends when its input does, so none
 outlives this process, however it ends.
@@ -23,11 +23,14 @@ import subprocess
 import sys
 import tempfile
 import weakref
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
-from .config import DRAWConfig, parameter_count, parameter_shapes, parameter_views
+from .config import parameter_views
 from .errors import UserError
+from .shard import parts
 
 SMALLEST_SHARD = 8  # images
 SMALLEST_WORK = 1e8  # multiply-adds of the forward pass; below this a worker costs more than it brings
@@ -57,29 +60,32 @@ class WorkerDied(RuntimeError):
 class Workers:
     """`count` worker processes for networks of one config; they start with the first call."""
 
-    def __init__(self, count: int, config: DRAWConfig, dtype: np.dtype):
-        self.count, self.config, self.dtype = count, config, np.dtype(dtype)
-        self.size = parameter_count(config)
+    def __init__(self, count: int, network: type, config: Any, dtype: np.dtype):
+        self.count, self.network, self.config, self.dtype = count, network, config, np.dtype(dtype)
+        self.size = sum(math.prod(shape) for shape in network.parameter_shapes(config).values())
         self.processes: list[subprocess.Popen] = []
         self.images = 0
 
-    def start(self, do: str, params: np.ndarray, x: np.ndarray, noise: np.ndarray, bounds: list) -> None:
-        """Have worker k do "loss", "loss_and_grads" or "log_weights" on the images of bounds[k + 1]; returns at once.
+    def start(self, task: str, params: np.ndarray, inputs: Sequence[np.ndarray], bounds: list) -> None:
+        """Have worker k do a task of the network's Shard on the images of bounds[k + 1]; returns at once.
 
-        params is the flat vector of parameters, x (B, C·H·W), noise (T, B, Z): all are copied to the shared memory.
+        `params`, the flat vector, and the inputs of all shards are copied to the shared memory.
         """
+        images = len(inputs[0])
         with self._all_or_nothing():
             if not self.processes:
                 self._launch()
-            if len(x) > self.images:
-                self._share_batch(len(x))
+            if images > self.images:
+                self._share_batch(images)
             self.params[:] = params
-            self.x[: len(x)], self.noise[:, : len(x)] = x, noise
+            shapes = self.network.Shard.inputs(self.config)
+            for array, shared in zip(inputs, parts(self.inputs, shapes, slice(images)), strict=True):
+                shared[...] = array
             for process, (first, last) in zip(self.processes, bounds[1:], strict=False):
-                self._tell(process, {"do": do, "first": first, "last": last, "weight": 1.0 / len(x)})
+                self._tell(process, {"task": task, "first": first, "last": last, "weight": 1.0 / images})
 
     def finish(self, bounds: list) -> None:
-        """Wait for what `start` began: gradients[k], reconstruction and latent then hold the results."""
+        """Wait for what `start` began: gradients[k] and outputs then hold the results."""
         with self._all_or_nothing():
             for process in self.processes[: len(bounds) - 1]:
                 self._await(process)
@@ -111,17 +117,18 @@ class Workers:
         with shared_file((1 + self.count) * self.size * self.dtype.itemsize) as path:
             block = map_file(path, self.dtype).reshape(-1, self.size)
             self.params, self.gradients = block[0], block[1:]
-            config, dtype = dataclasses.asdict(self.config), self.dtype.name
+            hello = {"network": self.network.name, "config": dataclasses.asdict(self.config), "dtype": self.dtype.name}
             for k, process in enumerate(self.processes):
-                self._tell(process, {"config": config, "dtype": dtype, "worker": k, "path": path})
+                self._tell(process, hello | {"worker": k, "path": path})
             for process in self.processes:
                 self._await(process)
 
     def _share_batch(self, images: int) -> None:
-        with shared_file(batch_size(self.config, images) * self.dtype.itemsize) as path:
-            self.x, self.noise, self.reconstruction, self.latent = batch_views(path, self.config, images, self.dtype)
+        shapes = batch_shapes(self.network, self.config, images)
+        with shared_file(sum(map(math.prod, shapes)) * self.dtype.itemsize) as path:
+            self.inputs, self.outputs = batch_views(path, self.network, self.config, images, self.dtype)
             for process in self.processes:
-                self._tell(process, {"do": "share", "path": path, "images": images})
+                self._tell(process, {"task": "share", "path": path, "images": images})
             for process in self.processes:
                 self._await(process)
         self.images = images
@@ -152,7 +159,7 @@ def _end(processes: list[subprocess.Popen]) -> None:
 
 def serve() -> None:
     """Be a worker: obey the lines on standard input until there are none."""
-    from .shard import Shard
+    from .networks import NETWORKS  # here, since networks use this file
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent; this process ends when its input does
     answers = os.fdopen(os.dup(1), "w")
@@ -166,25 +173,23 @@ def serve() -> None:
     hello = json.loads(sys.stdin.readline() or "null")
     if hello is None:
         return
-    config, dtype = DRAWConfig(**hello["config"]), np.dtype(hello["dtype"])
-    shapes = parameter_shapes(config)
-    block = map_file(hello["path"], dtype).reshape(-1, sum(math.prod(shape) for shape in shapes.values()))
+    network, dtype = NETWORKS[hello["network"]], np.dtype(hello["dtype"])
+    config = network.Config(**hello["config"])
+    shapes = network.parameter_shapes(config)
+    block = map_file(hello["path"], dtype).reshape(-1, sum(map(math.prod, shapes.values())))
     params, grads = parameter_views(block[0], shapes), parameter_views(block[1 + hello["worker"]], shapes)
-    shard = Shard(config, np, dtype)
+    shard = network.Shard(config, np, dtype)
     answer()
     for line in sys.stdin:
         order = json.loads(line)
-        if order["do"] == "share":
-            x, noise, reconstruction, latent = batch_views(order["path"], config, order["images"], dtype)
+        if order["task"] == "share":
+            inputs, outputs = batch_views(order["path"], network, config, order["images"], dtype)
         else:
             mine = slice(order["first"], order["last"])
-            if order["do"] == "loss_and_grads":
-                losses = shard.loss_and_grads(params, grads, x[mine], noise[:, mine], order["weight"])
-                reconstruction[mine], latent[:, mine] = losses
-            elif order["do"] == "loss":
-                reconstruction[mine], latent[:, mine] = shard.loss(params, x[mine], noise[:, mine])
-            else:
-                reconstruction[mine] = shard.log_weights(params, x[mine], noise[:, mine])
+            some = parts(inputs, shard.inputs(config), mine)
+            results = shard.run(order["task"], params, grads, some, order["weight"])
+            for shared, result in zip(parts(outputs, shard.outputs(config), mine), results, strict=False):
+                shared[...] = result
         answer()
 
 
@@ -220,13 +225,15 @@ def map_file(path: str, dtype: np.dtype) -> np.ndarray:
         return np.frombuffer(mmap.mmap(file.fileno(), 0), dtype)
 
 
-def batch_size(config: DRAWConfig, images: int) -> int:
-    """Return how many numbers a shared batch holds."""
-    return images * (math.prod(config.image_shape) + config.glimpses * (config.latent_size + 1) + 1)
+def batch_shapes(network: type, config: Any, images: int) -> list[tuple[int, ...]]:
+    """Return the shapes of a batch's inputs and outputs."""
+    shapes = (*network.Shard.inputs(config), *network.Shard.outputs(config))
+    return [tuple(images if n is None else n for n in shape) for shape in shapes]
 
 
-def batch_views(path: str, config: DRAWConfig, images: int, dtype: np.dtype) -> list[np.ndarray]:
-    """Return x (B, C·H·W), noise (T, B, Z), reconstruction (B,) and latent (T, B) in a shared file."""
-    T, flat = config.glimpses, map_file(path, dtype)
-    shapes = (images, math.prod(config.image_shape)), (T, images, config.latent_size), (images,), (T, images)
-    return list(parameter_views(flat, dict(enumerate(shapes))).values())
+def batch_views(path: str, network: type, config: Any, images: int, dtype: np.dtype) -> tuple[list, list]:
+    """Return the inputs and the outputs of a batch in a shared file."""
+    shapes = dict(enumerate(batch_shapes(network, config, images)))
+    arrays = list(parameter_views(map_file(path, dtype), shapes).values())
+    count = len(network.Shard.inputs(config))
+    return arrays[:count], arrays[count:]

@@ -225,5 +225,5 @@ class Whole(Part):
 
 def spoil(model: DRAW, images: int) -> None:
     """Fill the memory of the model's trace for so many images with NaN."""
-    model._shard._trace(images)
+    model._shard.trace_for(images)
     model._shard.arena.block[:] = np.nan

@@ -10,7 +10,7 @@ import pytest
 from minidraw import DRAW, DRAWConfig, UserError, reference
 from minidraw.attention import place
 from minidraw.config import parameter_shapes
-from minidraw.shard import Shard
+from minidraw.model import DRAWShard
 
 SWITCHES = [(read, write) for read in (True, False) for write in (True, False)]  # attention or not
 COMBINATIONS = [(channels, *switches) for channels in (1, 2, 3) for switches in SWITCHES]  # channels, read, write
@@ -206,7 +206,7 @@ def test_log_weights_are_minus_the_bound_on_average():
     model.params["latent.W"][:] *= 0.3
     x, noise = np.repeat(x[:1], 3000, axis=0), np.random.default_rng(9).standard_normal((4, 3000, 8))
     weights = model.log_weights(x, noise)
-    reconstruction, latent = model._shard.loss(model.params, x.reshape(3000, -1), noise)
+    reconstruction, latent = model._shard.run("loss", model.params, {}, (x.reshape(3000, -1), noise), 1.0)
     excess = weights + reconstruction + latent.sum(axis=0)
     assert 0.1 < excess.std() and abs(excess.mean()) < 4 * excess.std() / math.sqrt(3000)
 
@@ -228,8 +228,12 @@ def test_float32_stays_float32(combination):
     params = {name: value.astype(np.float32) for name, value in part.inputs.items()}
     x, noise = (value.astype(np.float32) for value in part.constants.values())
     x, grads = x.reshape(len(x), -1), {name: np.empty_like(value) for name, value in params.items()}
-    shard = Shard(part.config, Watched(), np.float32)
-    results = [*shard.loss_and_grads(params, grads, x, noise, 1 / 7), shard.log_weights(params, x, noise)]
+    shard = DRAWShard(part.config, Watched(), np.float32)
+    results = [
+        array
+        for task in ("loss_and_grads", "log_weights")
+        for array in shard.run(task, params, grads, (x, noise), 1 / 7)
+    ]
     assert {result.dtype.name for result in results} == {"float32"}
     assert {array.dtype.name for array in arrays_of(shard.trace)} == {"float32"}
     model = part.models["float32"]

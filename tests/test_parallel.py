@@ -21,7 +21,7 @@ BATCHES = 33, 17, 41, 9  # the shared memory must grow once; 9 images are too fe
 @pytest.fixture(autouse=True)
 def always(monkeypatch):
     """Workers start however small the work; files they share are noted."""
-    monkeypatch.setattr("minidraw.model.SMALLEST_WORK", 0)
+    monkeypatch.setattr("minidraw.network.SMALLEST_WORK", 0)
     paths, mkstemp = [], tempfile.mkstemp
 
     def noted(*args, **kwargs):
@@ -44,9 +44,11 @@ def numbers(model, images):
     loss, grads = model.loss_and_grads(x, noise)
     grads = {name: grad.copy() for name, grad in grads.items()}
     again, weights = model.loss(x, noise), model.log_weights(x, noise)
-    return grads | {"losses": np.array([loss.reconstruction, again.reconstruction]), "weights": weights} | {
-        "latent": np.stack([loss.latent_per_step, again.latent_per_step])
-    }
+    return (
+        grads
+        | {"losses": np.array([loss.reconstruction, again.reconstruction]), "weights": weights}
+        | {"latent": np.stack([loss.latent_per_step, again.latent_per_step])}
+    )
 
 
 def network(threads, dtype="float64"):
@@ -160,7 +162,7 @@ def test_a_mistake_in_the_parent_leaves_no_answer_behind(alone, monkeypatch):
     model = network(2)
     numbers(model, 17)
     with monkeypatch.context() as patch:
-        patch.setattr(model._shard, "loss", lambda *_: 1 / 0)
+        patch.setattr(model._shard, "run", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             model.loss(*data(17))
     assert_same(model, alone, 33)
@@ -193,7 +195,7 @@ def test_a_worker_ends_with_its_input(orders):
 
 
 def test_small_work_starts_no_worker(monkeypatch):
-    monkeypatch.setattr("minidraw.model.SMALLEST_WORK", parallel.SMALLEST_WORK)
+    monkeypatch.setattr("minidraw.network.SMALLEST_WORK", parallel.SMALLEST_WORK)
     model = network(2)
     model.loss(*data(33))
     assert model._workers.processes == []

@@ -1,0 +1,6 @@
+"""The networks by the names that checkpoints and worker processes use."""
+
+from .model import DRAW
+from .network import Network
+
+NETWORKS: dict[str, type[Network]] = {network.name: network for network in (DRAW,)}
