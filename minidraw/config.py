@@ -3,6 +3,7 @@
 import dataclasses
 import math
 import numbers
+from typing import Any
 
 import numpy as np
 
@@ -25,23 +26,38 @@ class DRAWConfig:
     latent_size: int = 100  # Z, latent variables per glimpse
 
     def __post_init__(self):
-        shape = self.image_shape
-        if not isinstance(shape, tuple | list) or len(shape) != 3 or not all(_is_count(n) for n in shape):
-            raise UserError(f"image_shape must be three integers of 1 or more: channels, height, width; not {shape!r}")
-        object.__setattr__(self, "image_shape", tuple(int(n) for n in shape))
-        for name in ("glimpses", "enc_size", "dec_size", "latent_size"):
-            if not _is_count(getattr(self, name)):
-                raise UserError(f"{name} must be an integer of 1 or more, not {getattr(self, name)!r}")
-        for name in ("read_size", "write_size"):
-            size = getattr(self, name)
-            if size is not None and not (_is_count(size) and size >= 2):
-                raise UserError(
-                    f"{name} must be an integer of 2 or more, or None for no attention, not {size!r}: "
-                    "one filter a side has no stride (equation 24 divides by N - 1)"
-                )
+        check_image_shape(self)
+        check_counts(self, "glimpses", "enc_size", "dec_size", "latent_size")
+        check_grid(self, "read_size", optional=True)
+        check_grid(self, "write_size", optional=True)
 
 
-def _is_count(value) -> bool:
+def check_image_shape(config: Any) -> None:
+    """Raise UserError unless config.image_shape is three counts; make it a tuple."""
+    shape = config.image_shape
+    if not isinstance(shape, tuple | list) or len(shape) != 3 or not all(_is_count(n) for n in shape):
+        raise UserError(f"image_shape must be three integers of 1 or more: channels, height, width; not {shape!r}")
+    object.__setattr__(config, "image_shape", tuple(int(n) for n in shape))
+
+
+def check_counts(config: Any, *names: str) -> None:
+    """Raise UserError unless the fields of those names are counts."""
+    for name in names:
+        if not _is_count(getattr(config, name)):
+            raise UserError(f"{name} must be an integer of 1 or more, not {getattr(config, name)!r}")
+
+
+def check_grid(config: Any, name: str, optional: bool) -> None:
+    """Raise UserError unless the field of that name is the side of a grid of filters, or None where that may be."""
+    size = getattr(config, name)
+    if not (_is_count(size) and size >= 2) and not (optional and size is None):
+        raise UserError(
+            f"{name} must be an integer of 2 or more{', or None for no attention' * optional}, not {size!r}: "
+            "one filter a side has no stride (equation 24 divides by N - 1)"
+        )
+
+
+def _is_count(value: Any) -> bool:
     return isinstance(value, numbers.Integral) and not isinstance(value, bool) and value >= 1
 
 

@@ -115,3 +115,17 @@ def generate(p, noise, config, np=numpy):
         h_dec, cell, canvas = decode(p, z, h_dec, cell, canvas, config, np)  # eqs 14, 15
         frames.append(sigmoid(canvas, np))  # eq. 16
     return np.stack(frames)
+
+
+def classify(p, x, config, np=numpy):
+    """Return log P(label | x) of the classifier of section 4.1, (B, classes); x is (B, C, H, W)."""
+    B, _, H, W = x.shape
+    h, cell = np.ones((B, 1)) * p["h0"], np.zeros((B, config.hidden_size))
+    for _ in range(config.glimpses):
+        F_X, F_Y, gamma = window(p, "read", h, config.read_size, H, W, np)  # placed by the state before
+        glimpse = gamma[:, None, None, None] * np.einsum("biy,bcyx,bjx->bcij", F_Y, x, F_X)  # eq. 27, the image alone
+        inputs = np.concatenate([np.reshape(glimpse, (B, -1)), h], axis=1)
+        h, cell = lstm(p["lstm.W"], p["lstm.b"], inputs, cell, np)
+    logits = np.dot(h, p["softmax.W"]) + p["softmax.b"]
+    logits = logits - np.max(logits, axis=1, keepdims=True)
+    return logits - np.log(np.sum(np.exp(logits), axis=1, keepdims=True))
