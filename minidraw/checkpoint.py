@@ -2,14 +2,16 @@
 
 The file is a zip archive of .npy arrays: `header` (JSON text as bytes: format, configs, where the run stands) and flat
 float32 or float64 vectors `params`, `average`, and, to go on training, `adam_mean` and `adam_square`. Parameters lie in
-a vector in the order of config.parameter_shapes. Nothing in a file is trusted: every size is known before it is read.
+a vector in the order of config.parameter_shapes. Nothing in a file is trusted: every size is known before it is read,
+and nothing is unpacked, so that reading never takes more memory than the file is long.
 """
 
 import dataclasses
 import io
 import json
+import os
+import warnings
 import zipfile
-import zlib
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +26,7 @@ FORMAT = "minidraw 1"
 VECTORS = ("params", "average", "adam_mean", "adam_square")
 LARGEST_HEADER = 1 << 20  # bytes
 LARGEST_MODEL = 1 << 28  # parameters
+MOST_GLIMPSES = 1 << 16
 
 
 @dataclasses.dataclass
@@ -64,63 +67,61 @@ def load(path: Path | str) -> Checkpoint:
     Raises UserError for a file that is missing, damaged, of another program or of another version.
     """
     path = Path(path)
-    if path.is_dir():
+    if os.path.isdir(path):
         path = path / "checkpoint.npz"
     try:
-        with zipfile.ZipFile(path) as archive:
-            return _read(archive)
+        with warnings.catch_warnings(), zipfile.ZipFile(path) as archive:
+            warnings.simplefilter("error")  # NumPy warns of old headers; we write none
+            return _read(archive, os.path.getsize(path))
     except FileNotFoundError:
         raise UserError(f"there is no checkpoint {path}; python -m minidraw.train makes one") from None
     except OSError as problem:
         raise UserError(f"cannot read {path}: {problem.strerror or problem}") from None
-    except DAMAGES as problem:
-        reason = " ".join(str(problem).split())
+    except Exception as problem:  # a damaged file can make zipfile, json, NumPy and the configs raise anything
+        reason = " ".join(str(problem).split())[:200]
         raise UserError(f"{path} is not a whole checkpoint of minidraw: {reason}") from None
+
+
+def check_size(config: DRAWConfig) -> None:
+    """Raise UserError for a network too large to be kept in a checkpoint."""
+    size = parameter_count(config)
+    if size > LARGEST_MODEL or config.glimpses > MOST_GLIMPSES:
+        raise UserError(
+            f"a network of {size} parameters and {config.glimpses} glimpses is too large; "
+            f"the most are {LARGEST_MODEL} and {MOST_GLIMPSES}"
+        )
 
 
 class _Damaged(Exception):
     pass
 
 
-# What zipfile, zlib, json, numpy.lib.format and the configs raise when a file is not what it should be.
-DAMAGES = (
-    _Damaged,
-    zipfile.BadZipFile,
-    zlib.error,
-    ValueError,
-    LookupError,
-    TypeError,
-    AttributeError,
-    EOFError,
-    RuntimeError,
-    RecursionError,
-    MemoryError,
-    OverflowError,
-)
-
-
-def _read(archive: zipfile.ZipFile) -> Checkpoint:
-    header = json.loads(_array(archive, "header", (np.uint8,), LARGEST_HEADER).tobytes())
+def _read(archive: zipfile.ZipFile, file_size: int) -> Checkpoint:
+    header = json.loads(_array(archive, "header", (np.uint8,), min(LARGEST_HEADER, file_size)).tobytes())
     if not isinstance(header, dict) or header.get("format") != FORMAT:
         raise _Damaged(f"its format is not {FORMAT!r}")
     model = DRAWConfig(**header["model"])
     experiment = Experiment(model, TrainConfig(**header["train"]))
-    size = parameter_count(model)
-    if size > LARGEST_MODEL:
-        raise _Damaged(f"it claims {size} parameters")
-    vectors = {}
+    check_size(model)
+    size, vectors = parameter_count(model), {}
+    if size > file_size:
+        raise _Damaged(f"it claims {size} parameters but has {file_size} bytes")
     for name in VECTORS:
         if f"{name}.npy" in archive.namelist():
             vectors[name] = _array(archive, name, (np.float32, np.float64), size)
             if len(vectors[name]) != size:
                 raise _Damaged(f"{name} has {len(vectors[name])} numbers, its config asks for {size}")
+            if not np.isfinite(vectors[name]).all():
+                raise _Damaged(f"{name} has numbers that are not finite")
     if "average" not in vectors:
         raise _Damaged("it holds no parameters")
     return Checkpoint(experiment, dict(header["state"]), vectors)
 
 
 def _array(archive: zipfile.ZipFile, name: str, dtypes: tuple, longest: int) -> np.ndarray:
-    """Read a one-dimensional array whose type and length are checked before its content is unpacked."""
+    """Read a one-dimensional array whose type and length are checked before its content is read."""
+    if archive.getinfo(f"{name}.npy").compress_type != zipfile.ZIP_STORED:
+        raise _Damaged(f"{name} is compressed")
     with archive.open(f"{name}.npy") as member:
         version = np.lib.format.read_magic(member)
         if version != (1, 0):

@@ -1,19 +1,33 @@
-"""What the command lines share: one line for a mistake, and the options that several of them have."""
+"""What the command lines share: one line for a mistake, options that several of them have, and pictures to files."""
 
 import argparse
+import os
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import NoReturn
 
+import numpy as np
+
+from . import data as data_sets
+from .checkpoint import Checkpoint
+from .config import DRAWConfig
+from .data import Dataset
 from .errors import UserError
+from .model import Drawing
+from .parallel import WorkerDied
+from .pictures import filmstrip, sequence_frames, write_gif, write_png
+
+ENDINGS = (".gif", ".png")
+LARGEST_SIDE = 65_535  # pixels; a GIF counts them in two bytes
+MOST_PIXELS = 1 << 29  # of all frames together, at three bytes each
 
 
 class Parser(argparse.ArgumentParser):
     """A parser that shows defaults and whose complaints are UserErrors, one line each."""
 
     def __init__(self, prog: str, description: str, **options):
-        kind = argparse.ArgumentDefaultsHelpFormatter
-        super().__init__(prog=f"python -m minidraw.{prog}", description=description, formatter_class=kind, **options)
+        super().__init__(prog=f"python -m minidraw.{prog}", description=description, formatter_class=_Help, **options)
 
     def error(self, message: str) -> NoReturn:
         raise UserError(f"{message}; see {self.prog} --help")
@@ -21,28 +35,117 @@ class Parser(argparse.ArgumentParser):
     def add_machine(self) -> None:
         """Add --backend and --threads."""
         self.add_argument("--backend", default="numpy", help="numpy, cupy, or auto: a GPU if there is one")
-        self.add_argument("--threads", type=int, metavar="N", help="cores to use (default: all)")
+        self.add_argument("--threads", type=whole(1), metavar="N", help="cores to use (default: all)")
 
     def add_data(self) -> None:
         """Add --data and --data-dir."""
         self.add_argument("--data", metavar="NAME", help="data set (default: the one that the network was made for)")
         self.add_argument("--data-dir", metavar="DIR", help="folder of official files (default: $MINIDRAW_DATA)")
 
+    def add_checkpoint(self) -> None:
+        """Add the checkpoint to read."""
+        self.add_argument("checkpoint", help="a checkpoint.npz, or the folder of a run")
+
+    def add_pictures(self, out: str) -> None:
+        """Add --out and how the pictures look."""
+        self.add_argument("--out", metavar="FILE", default=out, help=".gif: how it is drawn; .png: what came out")
+        self.add_argument("--strip", action="store_true", help="in a .png, a row per image, from left to right in time")
+        self.add_argument("--columns", type=whole(1), metavar="N", help="images per row (default: a square sheet)")
+        self.add_argument("--scale", type=whole(1), metavar="N", default=3, help="enlargement")
+        self.add_argument("--fps", type=float, metavar="N", default=10.0, help="glimpses per second in a .gif")
+        self.add_argument("--no-boxes", action="store_true", help="leave out the windows of attention")
+
+
+class _Help(argparse.ArgumentDefaultsHelpFormatter):
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        shown = action.default not in (None, []) and action.default is not False
+        return super()._get_help_string(action) if shown else action.help
+
+
+def whole(least: int) -> Callable[[str], int]:
+    """Return the type of an option that is a whole number of `least` or more."""
+
+    def parse(text: str) -> int:
+        try:
+            value = int(text)
+        except ValueError:
+            value = least - 1
+        if value < least:
+            raise argparse.ArgumentTypeError(f"must be a whole number of {least} or more, not {text!r}")
+        return value
+
+    return parse
+
+
+def load_data(options: argparse.Namespace, checkpoint: Checkpoint) -> Dataset:
+    """Return the data set of --data, or else the one that the network was made for. Raises UserError if unfit."""
+    train, shape = checkpoint.experiment.train, checkpoint.experiment.model.image_shape
+    data = data_sets.load(options.data or train.data, options.data_dir, seed=train.seed)
+    if tuple(data.test.shape) != shape:
+        raise UserError(
+            f"the images of {data.name} are {tuple(data.test.shape)}, but this network is for {shape}; "
+            "choose another --data or checkpoint"
+        )
+    return data
+
+
+def check_pictures(options: argparse.Namespace, images: int, config: DRAWConfig) -> None:
+    """Raise UserError, before any work is done, for an --out that is no picture or one that would be too large."""
+    ending = Path(options.out).suffix.lower()
+    if ending not in ENDINGS:
+        raise UserError(f"--out must end in {' or '.join(ENDINGS)}, not {ending or 'nothing'!r}: {options.out}")
+    if options.strip and ending != ".png":
+        raise UserError(f"--strip makes a still picture: let --out end in .png, not {ending}")
+    _, H, W = config.image_shape
+    if images * config.glimpses * H * W * options.scale**2 > MOST_PIXELS:
+        raise UserError(f"{images} drawings at --scale {options.scale} are too much for one picture: ask for less")
+
+
+def write_pictures(options: argparse.Namespace, drawing: Drawing, originals: np.ndarray | None = None) -> None:
+    """Write a drawing, beside its `originals` (n, C, H, W) if there are any, as the options say; tell what was made."""
+    frames, layout = drawing.frames, {"originals": originals, "scale": options.scale}
+    boxes = {} if options.no_boxes else {"write": drawing.write, "read": drawing.read}
+    if Path(options.out).suffix.lower() == ".gif":
+        sheets = sequence_frames(frames, **boxes, **layout, columns=options.columns)
+    elif options.strip:
+        sheets = [filmstrip(frames, **boxes, **layout)]
+    else:
+        sheets = sequence_frames(frames[-1:], **layout, columns=options.columns)
+    height, width, _ = sheets[0].shape
+    if max(height, width) > LARGEST_SIDE:
+        raise UserError(f"a picture of {width}x{height} pixels is too large: change --columns, --scale or -n")
+    if Path(options.out).suffix.lower() == ".gif":
+        write_gif(options.out, sheets, options.fps)
+    else:
+        write_png(options.out, sheets[0])
+    megabytes = os.path.getsize(options.out) / 1e6
+    count, glimpses = frames.shape[1], len(frames)
+    print(f"{options.out}: {count} drawings of {glimpses} glimpses, {width}x{height} pixels, {megabytes:.2f} MB")
+
 
 def run(main: Callable[[list[str]], int | None], arguments: list[str] | None = None) -> NoReturn:
     """Run a command line's `main` and end the process: status 0, or 2 after one line that tells a user's mistake."""
     try:
-        status = main(sys.argv[1:] if arguments is None else arguments)
-    except UserError as mistake:
-        print(f"error: {mistake}", file=sys.stderr)
+        try:
+            status = main(sys.argv[1:] if arguments is None else arguments)
+        finally:  # also after --help, which ends the process
+            sys.stdout.flush()
+    except (UserError, WorkerDied) as mistake:
+        print(f"error: {' '.join(str(mistake).split())}", file=sys.stderr)
         status = 2
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         status = 130
     except MemoryError as shortage:
-        print(f"error: not enough memory ({shortage}); try a smaller --batch-size or network", file=sys.stderr)
+        print(
+            f"error: not enough memory ({shortage}); try fewer images at a time or a smaller network", file=sys.stderr
+        )
         status = 2
-    except BrokenPipeError:  # whoever read our output has stopped reading
-        sys.stderr.close()
-        status = 1
+    except OSError as problem:
+        if isinstance(problem, BrokenPipeError):  # whoever read our output has stopped reading
+            status = 1
+        else:
+            print(f"error: {problem.filename or 'standard output'}: {problem.strerror}", file=sys.stderr)
+            status = 2
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # or Python would complain at its end
     sys.exit(status)

@@ -1,6 +1,9 @@
 """Files that appear whole or not at all."""
 
+import contextlib
+import glob
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 from .errors import UserError
@@ -26,3 +29,11 @@ def write_atomic(path: str | os.PathLike, content) -> None:
     except OSError as problem:
         reason = problem.strerror or problem
         raise UserError(f"cannot write {path}: {reason}; choose another file or folder, or make room") from None
+
+
+def remove_unfinished(paths: Iterable[Path]) -> None:
+    """Remove what a process that was killed inside `write_atomic` left beside any of `paths`."""
+    for path in paths:
+        for unfinished in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
+            with contextlib.suppress(OSError):
+                unfinished.unlink()

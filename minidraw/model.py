@@ -106,7 +106,12 @@ class DRAW(Network):
 
     def loss(self, x: Array, noise: Array) -> Loss:
         """Return the loss of a minibatch, without gradients; arguments as for loss_and_grads."""
-        return _mean_loss(*self._on_every_core("loss", *self._checked(x, noise)))
+        return _mean_loss(*self.losses(x, noise))
+
+    def losses(self, x: Array, noise: Array) -> tuple[np.ndarray, np.ndarray]:
+        """Return the reconstruction loss of every image (B,) and the KL of every glimpse and image (T, B), in nats."""
+        reconstruction, latent = self._on_every_core("loss", *self._checked(x, noise))
+        return reconstruction, latent
 
     def log_weights(self, x: Array, noise: Array) -> np.ndarray:
         """Return log p(x, z) - log q(z | x) of every image, (B,), in nats, for the z that the noise gives.
@@ -143,7 +148,7 @@ class DRAW(Network):
             chunk = slice(first, min(first + DRAWING_CHUNK, n))
             trace = self._shard.draw(self.params, None if x is None else x[chunk], noise[:, chunk])
             frames[:, chunk] = to_host(trace.mean[1:]).reshape(T, -1, *config.image_shape)
-            for name, part in (("read", trace.read), ("write", trace.write)):
+            for name, part in (("read", None if x is None else trace.read), ("write", trace.write)):
                 if part is not None:
                     seen[name][:, chunk] = to_host(part.window)
         reading = x is not None and config.read_size is not None

@@ -47,7 +47,7 @@ class Network:
         self._shard = self.Shard(config, self.xp, self.dtype)
         self._blas = threadpoolctl.ThreadpoolController().select(user_api="blas")
         several = self.threads > 1 and self.xp is np
-        self._workers = Workers(self.threads - 1, type(self), config, self.dtype) if several else None
+        self._workers = Workers(type(self), config, self.dtype) if several else None
 
     @staticmethod
     def parameter_shapes(config: Any) -> dict[str, tuple[int, ...]]:

@@ -58,10 +58,10 @@ class WorkerDied(RuntimeError):
 
 
 class Workers:
-    """`count` worker processes for networks of one config; they start with the first call."""
+    """Worker processes for networks of one config; as many as a call needs start with the first that needs them."""
 
-    def __init__(self, count: int, network: type, config: Any, dtype: np.dtype):
-        self.count, self.network, self.config, self.dtype = count, network, config, np.dtype(dtype)
+    def __init__(self, network: type, config: Any, dtype: np.dtype):
+        self.network, self.config, self.dtype = network, config, np.dtype(dtype)
         self.size = sum(math.prod(shape) for shape in network.parameter_shapes(config).values())
         self.processes: list[subprocess.Popen] = []
         self.images = 0
@@ -73,8 +73,9 @@ class Workers:
         """
         images = len(inputs[0])
         with self._all_or_nothing():
-            if not self.processes:
-                self._launch()
+            if len(self.processes) < len(bounds) - 1:
+                self.close()
+                self._launch(len(bounds) - 1)
             if images > self.images:
                 self._share_batch(images)
             self.params[:] = params
@@ -105,16 +106,16 @@ class Workers:
             self._end()
             self.processes = []
 
-    def _launch(self) -> None:
+    def _launch(self, count: int) -> None:
         environment = os.environ | {f"{name}_NUM_THREADS": "1" for name in ("OPENBLAS", "MKL", "OMP", "VECLIB", "BLIS")}
         package = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))  # in place of '', the current folder
         program = f"import sys; sys.path[0] = {package!r}; from minidraw.parallel import serve; serve()"
         command = [sys.executable, "-c", program]
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True, "env": environment}
-        self.processes = [subprocess.Popen(command, **pipes) for _ in range(self.count)]
+        self.processes = [subprocess.Popen(command, **pipes) for _ in range(count)]
         self._end = weakref.finalize(self, _end, self.processes)
         self.images = 0
-        with shared_file((1 + self.count) * self.size * self.dtype.itemsize) as path:
+        with shared_file((1 + count) * self.size * self.dtype.itemsize) as path:
             block = map_file(path, self.dtype).reshape(-1, self.size)
             self.params, self.gradients = block[0], block[1:]
             hello = {"network": self.network.name, "config": dataclasses.asdict(self.config), "dtype": self.dtype.name}
@@ -161,7 +162,8 @@ def serve() -> None:
     """Be a worker: obey the lines on standard input until there are none."""
     from .networks import NETWORKS  # here, since networks use this file
 
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent; this process ends when its input does
+    for number in (signal.SIGINT, signal.SIGTERM):  # they are for the parent; this process ends when its input does
+        signal.signal(number, signal.SIG_IGN)
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # nothing else may write among the answers
 

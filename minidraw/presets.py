@@ -4,6 +4,7 @@ A value of a run comes from the defaults below, then the preset, then the comman
 """
 
 import dataclasses
+import numbers
 import typing
 
 from .config import DRAWConfig
@@ -33,11 +34,14 @@ class TrainConfig:
 
     def __post_init__(self):
         for field in dataclasses.fields(self):
-            value = getattr(self, field.name)
+            value, kind = getattr(self, field.name), KINDS[field.type]
+            if not isinstance(value, kind) or isinstance(value, bool):
+                raise UserError(f"{field.name} must be of type {field.type.__name__}, not {value!r}")
             if field.type is int and value < (least := int(field.name in COUNTS)):
                 raise UserError(f"{field.name} must be {least} or more, not {value}")
             if field.type is float and not 0 <= value < float("inf"):
                 raise UserError(f"{field.name} must be a finite number of 0 or more, not {value}")
+            object.__setattr__(self, field.name, field.type(value))
         for name in ("beta1", "beta2", "averaging"):
             if getattr(self, name) >= 1:
                 raise UserError(f"{name} must be below 1, not {getattr(self, name)}")
@@ -45,6 +49,7 @@ class TrainConfig:
             raise UserError(f"decay_from must be between 0 and 1, not {self.decay_from}")
 
 
+KINDS = {int: numbers.Integral, float: numbers.Real, str: str}
 COUNTS = ("batch_size", "steps", "log_every", "validate_every", "checkpoint_every", "pictures_every")
 
 
@@ -80,7 +85,7 @@ PRESETS = {
         enc_size=128,
         dec_size=128,
         latent_size=32,
-        steps=1500,
+        steps=2500,
         validate_every=500,
         checkpoint_every=500,
     ),

@@ -1,6 +1,9 @@
 """python -m minidraw.train [PRESET]: train a network and leave a folder with all that came of it."""
 
 import dataclasses
+import math
+import os
+import re
 from pathlib import Path
 
 from . import checkpoint as checkpoints
@@ -35,8 +38,10 @@ def parser() -> Parser:
 def main(arguments: list[str]) -> int:
     """Train as the arguments say; results go to standard output, progress to standard error."""
     options = parser().parse_args(arguments)
-    if options.minutes is not None and not options.minutes > 0:
-        raise UserError(f"--minutes must be more than 0, not {options.minutes}")
+    for name in ("epochs", "minutes"):
+        value = getattr(options, name)
+        if value is not None and not 0 < value < math.inf:
+            raise UserError(f"--{name} must be a finite number of more than 0, not {value}")
     experiment = preset(options.preset)
     changes = dict(parse_setting(text) for text in options.set)
     for name in ("data", "steps", "batch_size", "seed"):
@@ -60,10 +65,13 @@ def main(arguments: list[str]) -> int:
         trainer.restore(restored)
     complete = trainer.run()
     if not complete:
-        print(f"interrupted after step {trainer.step}; go on with --resume --out {folder}")
+        minutes = f" --minutes {options.minutes:g}" if options.minutes else ""
+        print(f"interrupted after step {trainer.step}; go on with --resume --out {folder}{minutes}")
         return 130
     bound = trainer.validation
-    if bound is not None:
+    if bound is None:
+        print(f"this run is complete already ({trainer.step} steps); to go on, give it more --steps or --minutes")
+    else:
         print(
             f"validation bound: {bound.total:.2f} nats per image "
             f"(reconstruction {bound.reconstruction:.2f} + latent {bound.latent:.2f}), {trainer.step} steps, "
@@ -79,16 +87,18 @@ def choose_folder(options) -> Path:
     if options.resume:
         if options.out:
             return Path(options.out)
-        runs = sorted(base.parent.glob(f"{base.name}*/checkpoint.npz"), key=lambda path: path.stat().st_mtime)
+        ours = re.compile(re.escape(base.name) + r"(-\d+)?")  # not mnist-small for mnist
+        runs = [path for path in base.parent.glob("*/checkpoint.npz") if ours.fullmatch(path.parent.name)]
+        runs.sort(key=os.path.getmtime)
         if not runs:
             raise UserError(f"no run of {options.preset} in {base.parent} to resume; name its folder with --out")
         return runs[-1].parent
     if options.out:
-        if (Path(options.out) / "checkpoint.npz").exists():
+        if os.path.lexists(Path(options.out) / "checkpoint.npz"):
             raise UserError(f"{options.out} holds a run already: add --resume to go on, or choose another --out")
         return Path(options.out)
     number, folder = 1, base
-    while folder.exists():
+    while os.path.lexists(folder):
         number += 1
         folder = base.with_name(f"{base.name}-{number}")
     return folder

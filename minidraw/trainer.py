@@ -12,6 +12,7 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -20,9 +21,10 @@ from tqdm import tqdm
 from . import checkpoint as checkpoints
 from .backend import to_device, to_host
 from .checkpoint import Checkpoint
+from .config import DRAWConfig
 from .data import Dataset, mean_image
 from .errors import UserError
-from .files import write_atomic
+from .files import remove_unfinished, write_atomic
 from .model import DRAW, Loss
 from .optim import Adam, global_norm
 from .pictures import sequence_frames, sheet, write_gif, write_png
@@ -31,6 +33,7 @@ from .presets import Experiment
 ORDER, IMAGES, NOISE, VALIDATION, SAMPLES = range(5)  # streams of random numbers
 SAMPLE_COUNT = 64
 DARKEST = 1e-3  # where the mean image is 0 or 1, its logit is taken as if it were this far from it
+FILES = ("config.json", "metrics.jsonl", "checkpoint.npz", "samples.gif", "samples.png")  # of a run's folder
 HOPELESS = 100  # updates in a row that are not finite
 
 
@@ -61,6 +64,7 @@ class Trainer:
     ):
         self.experiment, self.data, self.folder, self.minutes = experiment, data, Path(folder), minutes
         self.config = config = experiment.train
+        checkpoints.check_size(experiment.model)
         if tuple(data.train.shape) != experiment.model.image_shape:
             shapes = tuple(data.train.shape), experiment.model.image_shape
             raise UserError(f"the images of {data.name} are {shapes[0]}, but the network is for images of {shapes[1]}")
@@ -86,12 +90,7 @@ class Trainer:
             self.permutation = epoch, stream(config.seed, ORDER, epoch).permutation(len(train))
         chosen = self.permutation[1][place * config.batch_size : (place + 1) * config.batch_size]
         images = train.batch(chosen, stream(config.seed, IMAGES, step))
-        return images, self.noise(config.batch_size, stream(config.seed, NOISE, step))
-
-    def noise(self, images: int, rng: np.random.Generator) -> np.ndarray:
-        """Return standard normal noise (T, images, Z) in single precision."""
-        model = self.experiment.model
-        return rng.standard_normal((model.glimpses, images, model.latent_size), np.float32)
+        return images, draw_noise(self.experiment.model, config.batch_size, stream(config.seed, NOISE, step))
 
     def progress(self) -> float:
         """Return the share of the run that is done, 0 to 1."""
@@ -109,8 +108,9 @@ class Trainer:
         started = time.perf_counter()
         config, model = self.config, self.model
         images, noise = self.minibatch(self.step)
-        loss, _ = model.loss_and_grads(images, noise)
-        norm = global_norm(model.flat_grads, model.xp)
+        with np.errstate(all="ignore"):  # what is not finite is counted below
+            loss, _ = model.loss_and_grads(images, noise)
+            norm = global_norm(model.flat_grads, model.xp)
         if math.isfinite(norm) and math.isfinite(loss.total):
             clip = config.clip / norm if config.clip and norm > config.clip else 1.0
             self.adam.update(model.flat_grads, self.learning_rate(), clip)
@@ -122,8 +122,8 @@ class Trainer:
             self.skipped_in_a_row += 1
             if self.skipped_in_a_row >= HOPELESS:
                 raise Diverged(
-                    f"no finite gradient for {HOPELESS} updates; the checkpoint is of step {self.step} or before: "
-                    "go on from it with a lower learning_rate or clip"
+                    f"no finite gradient for {HOPELESS} updates in a row, up to step {self.step}: "
+                    "start another run with a lower learning_rate or clip"
                 )
         self.step += 1
         self.seconds += time.perf_counter() - started
@@ -134,8 +134,12 @@ class Trainer:
         SIGINT (Ctrl-C) and SIGTERM end it early, after the step at hand and a checkpoint; a second one ends it at once.
         """
         config = self.config
-        write_atomic(self.folder / "config.json", (json.dumps(self.description(), indent=2) + "\n").encode())
+        remove_unfinished(self.folder / name for name in FILES)
         self.forget_later_metrics()
+        if self.progress() >= 1:  # restored at its end: the last run may have been killed before its last pictures
+            self.draw()
+            return True
+        write_atomic(self.folder / "config.json", (json.dumps(self.description(), indent=2) + "\n").encode())
         total = None if self.minutes else config.steps
         with Interruptible() as interrupted, tqdm(total=total, initial=self.step, unit="step", disable=None) as bar:
             while self.progress() < 1 and not interrupted.signals:
@@ -188,15 +192,22 @@ class Trainer:
         """Drop the lines of metrics.jsonl that were written after the checkpoint that this run goes on from."""
         path = self.folder / "metrics.jsonl"
         if path.exists():
-            whole = [line for line in path.read_text().splitlines(keepends=True) if line.endswith("\n")]
-            write_atomic(path, "".join(line for line in whole if json.loads(line)["step"] <= self.step).encode())
+            kept = [line for line in path.read_bytes().splitlines(keepends=True) if self.is_past(line)]
+            write_atomic(path, b"".join(kept))
+
+    def is_past(self, line: bytes) -> bool:
+        """Tell whether a line of metrics.jsonl is whole and of a step that is done."""
+        try:
+            return line.endswith(b"\n") and json.loads(line)["step"] <= self.step
+        except (ValueError, LookupError, TypeError):
+            return False
 
     def validate(self) -> Loss:
         """Return the bound on held-out images, in nats per image, with the averaged parameters, and log it."""
         config, valid, model = self.config, self.data.valid, self.model
         count = min(config.validation_images or len(valid), len(valid))
         with averaged(model, self.adam):
-            bound = mean_bound(model, valid, count, stream(config.seed, VALIDATION), self.noise)
+            bound = mean_bound(model, valid, count, stream(config.seed, VALIDATION))
         self.log(
             step=self.step,
             validation_loss=bound.total,
@@ -242,11 +253,25 @@ class Trainer:
         if checkpoint.experiment.model != self.experiment.model:
             raise UserError("this checkpoint is of another network: its sizes differ from the run's")
         adam, state = self.adam, checkpoint.state
+        if not self.is_state(state):
+            raise UserError("this checkpoint does not tell where its run stands and cannot be trained further")
         targets = (adam.params, adam.average, adam.mean, adam.square)
         for name, target in zip(checkpoints.VECTORS, targets, strict=True):
             target[:] = self.model.xp.asarray(checkpoint.vectors[name])
         self.step, adam.updates, self.skipped = state["step"], state["updates"], state["skipped"]
         self.skipped_in_a_row, self.seconds, self.window = state["skipped_in_a_row"], state["seconds"], state["window"]
+
+    def is_state(self, state: dict) -> bool:
+        """Tell whether `state`, read from a file, is one that `save` writes."""
+        counts = (state.get(name) for name in ("step", "updates", "skipped", "skipped_in_a_row"))
+        row = [0.0] * (3 + self.experiment.model.glimpses)
+        try:
+            numbers = np.array([row] + state["window"], np.float64)  # ValueError: lines of other lengths
+            seconds = float(state["seconds"])
+        except (LookupError, TypeError, ValueError, OverflowError):
+            return False
+        whole = all(type(count) is int and 0 <= count < 1 << 53 for count in counts)
+        return whole and numbers.ndim == 2 and bool(np.isfinite(numbers).all()) and 0 <= seconds < math.inf
 
 
 @contextlib.contextmanager
@@ -284,12 +309,22 @@ class Interruptible:
         self.restore()
 
 
-def mean_bound(model: DRAW, split, count: int, rng: np.random.Generator, noise, batch_size: int = 250) -> Loss:
-    """Return the mean loss of the first `count` images of a split; `noise(images, rng)` makes the noise."""
+def draw_noise(config: DRAWConfig, images: int, rng: np.random.Generator) -> np.ndarray:
+    """Return standard normal noise (T, images, Z) in single precision."""
+    return rng.standard_normal((config.glimpses, images, config.latent_size), np.float32)
+
+
+def mean_bound(model: DRAW, split, count: int, rng: np.random.Generator) -> Loss:
+    """Return the mean loss of the first `count` images of a split."""
     reconstruction, latent = 0.0, np.zeros(model.config.glimpses)
-    for first in range(0, count, batch_size):
-        indices = np.arange(first, min(first + batch_size, count))
-        loss = model.loss(split.batch(indices, rng), noise(len(indices), rng))
-        reconstruction += loss.reconstruction * len(indices) / count
-        latent += loss.latent_per_step * (len(indices) / count)
+    for images in batches(split, count, rng):
+        loss = model.loss(images, draw_noise(model.config, len(images), rng))
+        reconstruction += loss.reconstruction * len(images) / count
+        latent += loss.latent_per_step * (len(images) / count)
     return Loss(reconstruction, latent)
+
+
+def batches(split, count: int, rng: np.random.Generator, size: int = 250) -> Iterator[np.ndarray]:
+    """Yield the first `count` images of a split in order, as arrays (B, C, H, W), B = `size` or, at the end, less."""
+    for first in range(0, count, size):
+        yield split.batch(np.arange(first, min(first + size, count)), rng)

@@ -1,0 +1,107 @@
+"""python -m minidraw.evaluate CHECKPOINT: bounds on -log P(x) over a whole split of a data set, in nats per image."""
+
+import json
+import math
+
+import numpy as np
+from scipy.special import logsumexp
+from tqdm import tqdm
+
+from . import checkpoint as checkpoints
+from .cli import Parser, load_data, run, whole
+from .model import DRAW
+from .trainer import batches, draw_noise
+
+
+def parser() -> Parser:
+    """Return the parser of this command line."""
+    parser = Parser("evaluate", "Bound -log P(x) from above, in nats per image, with the averaged parameters.")
+    parser.add_checkpoint()
+    parser.add_data()
+    parser.add_argument("--split", choices=("test", "valid"), default="test", help="which images")
+    text = "more than 1: also the importance-weighted bound of this many draws per image (arXiv:1509.00519)"
+    parser.add_argument("--samples", type=whole(1), metavar="K", default=1, help=text)
+    parser.add_argument("--seed", type=whole(0), metavar="N", default=0, help="seed of the noise")
+    parser.add_argument("--json", action="store_true", help="print one line of JSON instead")
+    parser.add_machine()
+    return parser
+
+
+def main(arguments: list[str]) -> int:
+    """Evaluate as the arguments say; the results go to standard output, progress to standard error."""
+    options = parser().parse_args(arguments)
+    checkpoint = checkpoints.load(options.checkpoint)
+    data = load_data(options, checkpoint)
+    network = checkpoint.network(options.backend, options.threads)
+    split = getattr(data, options.split)
+    results = {"data": data.name, "split": options.split, "images": len(split), "seed": options.seed}
+    results |= variational_bound(network, split, options.seed)
+    if options.samples > 1:
+        results |= importance_weighted_bound(network, split, options.samples, options.seed)
+    print(json.dumps(results) if options.json else report(results))
+    return 0
+
+
+def variational_bound(network: DRAW, split, seed: int) -> dict:
+    """Return the bound of eq. 12 over a split, one draw per image, its terms, and its standard error over images."""
+    rng = np.random.default_rng([seed, 1])
+    terms = []  # reconstruction and KL of images, (2, B)
+    with tqdm(total=len(split), unit="image", desc="bound", leave=False, disable=None) as bar:
+        for images in batches(split, len(split), rng):
+            reconstruction, latent = network.losses(images, draw_noise(network.config, len(images), rng))
+            terms.append((reconstruction, latent.sum(axis=0)))
+            bar.update(len(images))
+    reconstruction, latent = np.concatenate(terms, axis=1, dtype=np.float64)  # (images,)
+    results = {"bound": mean(reconstruction + latent), "bound_error": standard_error(reconstruction + latent)}
+    return results | {"reconstruction": mean(reconstruction), "latent": mean(latent)}
+
+
+def mean(values: np.ndarray) -> float:
+    """Return the mean as a Python number."""
+    return float(values.mean())
+
+
+def standard_error(values: np.ndarray) -> float | None:
+    """Return the standard error of the mean, None for a single value."""
+    return float(values.std(ddof=1)) / math.sqrt(len(values)) if len(values) > 1 else None
+
+
+def importance_weighted_bound(network: DRAW, split, samples: int, seed: int) -> dict:
+    """Return -log 1/K Σ_k p(x, z_k) / q(z_k | x) over a split for K = `samples`, and its standard error over images.
+
+    It is at least -log P(x) on average, and falls towards it as K grows (Burda et al. 2015, arXiv:1509.00519).
+    """
+    rng = np.random.default_rng([seed, 2])
+    bounds = []
+    with tqdm(total=samples * len(split), unit="draw", desc="importance-weighted", leave=False, disable=None) as bar:
+        for images in batches(split, len(split), rng):
+            weights = []  # K times (B,)
+            for _ in range(samples):
+                weights.append(network.log_weights(images, draw_noise(network.config, len(images), rng)))
+                bar.update(len(images))
+            bounds.append(math.log(samples) - logsumexp(np.float64(weights), axis=0))
+    bounds = np.concatenate(bounds)  # (images,)
+    results = {"importance_weighted_bound": mean(bounds), "importance_weighted_error": standard_error(bounds)}
+    return results | {"samples": samples}
+
+
+def report(results: dict) -> str:
+    """Return the results in words."""
+
+    def number(name: str, error: str) -> str:
+        return f"{results[name]:.2f}" + ("" if results[error] is None else f" ± {results[error]:.2f}")
+
+    lines = [
+        f"upper bounds on -log P(x) in nats per image, {results['split']} set of {results['data']}, "
+        f"{results['images']} images:",
+        f"variational bound: {number('bound', 'bound_error')} "
+        f"(reconstruction {results['reconstruction']:.2f} + latent {results['latent']:.2f})",
+    ]
+    if "samples" in results:
+        bound = number("importance_weighted_bound", "importance_weighted_error")
+        lines.append(f"importance-weighted bound, {results['samples']} draws per image: {bound}")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    run(main)

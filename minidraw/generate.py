@@ -1,0 +1,29 @@
+"""python -m minidraw.generate CHECKPOINT: let a trained network draw, and show it drawing."""
+
+from . import checkpoint as checkpoints
+from .cli import Parser, check_pictures, run, whole, write_pictures
+
+
+def parser() -> Parser:
+    """Return the parser of this command line."""
+    parser = Parser("generate", "Draw from nothing but noise; a red box shows where the network writes.")
+    parser.add_checkpoint()
+    parser.add_argument("-n", type=whole(1), metavar="N", default=64, help="how many images")
+    parser.add_argument("--seed", type=whole(0), metavar="N", default=0, help="seed of the noise")
+    parser.add_pictures("digits.gif")
+    parser.add_machine()
+    return parser
+
+
+def main(arguments: list[str]) -> int:
+    """Draw as the arguments say; what was written goes to standard output."""
+    options = parser().parse_args(arguments)
+    checkpoint = checkpoints.load(options.checkpoint)
+    check_pictures(options, options.n, checkpoint.experiment.model)
+    network = checkpoint.network(options.backend, options.threads)
+    write_pictures(options, network.draw(options.n, options.seed))
+    return 0
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,97 @@
+"""What the tests of training and of the command lines share: a network and a data set so small that runs are short."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import minidraw.data
+from minidraw import checkpoint as checkpoints
+from minidraw import cli, data, evaluate, generate, reconstruct, train
+from minidraw.presets import Experiment, preset
+from minidraw.trainer import Trainer
+
+COMMANDS = {"train": train.main, "generate": generate.main, "reconstruct": reconstruct.main, "evaluate": evaluate.main}
+STROKES = (45, 20, 30)  # images to train on, to validate with, to test on
+SIZES = {"glimpses": 3, "read_size": 2, "write_size": 4, "enc_size": 7, "dec_size": 6, "latent_size": 5}
+PACE = {"log_every": 3, "validate_every": 10, "checkpoint_every": 7, "pictures_every": 1000, "warmup": 4}
+TIMES = ("seconds", "images_per_second")
+
+
+@pytest.fixture(autouse=True)
+def small_strokes(monkeypatch, tmp_path):
+    """Make `strokes` small, and keep the developer's data and cache out."""
+    monkeypatch.setattr(minidraw.data, "STROKES", STROKES)
+    monkeypatch.delenv("MINIDRAW_DATA", raising=False)
+    monkeypatch.setenv("MINIDRAW_OFFLINE", "1")
+    monkeypatch.setenv("MINIDRAW_CACHE", str(tmp_path / "cache"))
+
+
+def experiment(**changes) -> Experiment:
+    """Return a tiny experiment with some fields changed."""
+    return preset("strokes").replace(**(SIZES | PACE | {"batch_size": 8, "steps": 30} | changes))
+
+
+def trainer(folder: Path, threads: int = 1, minutes: float | None = None, **changes) -> Trainer:
+    """Return a trainer of a tiny run."""
+    tiny = experiment(**changes)
+    return Trainer(tiny, data.load("strokes", seed=tiny.train.seed), folder, threads=threads, minutes=minutes)
+
+
+def options(steps: int, folder: Path, **changes) -> list[str]:
+    """Return arguments of `train` that make the run which `trainer(folder, steps=steps, **changes)` makes."""
+    settings = SIZES | PACE | {"batch_size": 8} | changes
+    pairs = [f"--set={name}={value}" for name, value in settings.items()]
+    return [f"--steps={steps}", f"--out={folder}", "--threads=1", *pairs]
+
+
+def run(command: str, *arguments) -> int:
+    """Run a command line in this process and return its exit status."""
+    with pytest.raises(SystemExit) as ended:
+        cli.run(COMMANDS[command], [str(argument) for argument in arguments])
+    return ended.value.code or 0
+
+
+def environment() -> dict[str, str]:
+    """Return the environment of a process of its own: this minidraw, and output buffered as usual."""
+    root = str(Path(__file__).resolve().parents[1])
+    path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
+    usual = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    return usual | {"PYTHONPATH": path}
+
+
+def spawn(command: str, *arguments, before: str = "", **popen) -> subprocess.Popen:
+    """Start a command line in a process of its own, with small strokes; `before` is Python to run first."""
+    code = (
+        f"import minidraw.data; minidraw.data.STROKES = {STROKES}\n{before}\n"
+        f"from minidraw import cli, {command}; cli.run({command}.main, {[str(argument) for argument in arguments]})"
+    )
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    return subprocess.Popen([sys.executable, "-c", code], env=environment(), **pipes, **popen)
+
+
+def metrics(folder: Path) -> list[dict]:
+    """Return the lines of metrics.jsonl without what depends on the clock."""
+    lines = (folder / "metrics.jsonl").read_text().splitlines()
+    return [{name: value for name, value in json.loads(line).items() if name not in TIMES} for line in lines]
+
+
+def assert_same_run(one: Path, other: Path) -> None:
+    """Two folders hold the same run: every vector bit for bit, and all that was measured but time."""
+    a, b = checkpoints.load(one), checkpoints.load(other)
+    assert set(a.vectors) == set(b.vectors) == set(checkpoints.VECTORS)
+    for name in checkpoints.VECTORS:
+        assert a.vectors[name].tobytes() == b.vectors[name].tobytes(), f"{name} differs"
+    assert a.experiment == b.experiment
+    for name in ("step", "updates", "skipped", "skipped_in_a_row"):
+        assert a.state[name] == b.state[name], name
+    assert [row[1:] for row in a.state["window"]] == [row[1:] for row in b.state["window"]]
+    assert metrics(one) == metrics(other)
+
+
+def listing(folder: Path) -> dict[str, bytes]:
+    """Return the content of all files under a folder, by name."""
+    return {str(p.relative_to(folder)): p.read_bytes() if p.is_file() else b"" for p in sorted(folder.rglob("*"))}

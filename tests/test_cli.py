@@ -1,0 +1,635 @@
+"""The command lines: what they print and write, and one line, status 2 and nothing left behind for every mistake."""
+
+import functools
+import importlib.util
+import json
+import math
+import os
+import subprocess
+import sys
+import warnings
+import zlib
+
+import imageio.v3 as iio
+import numpy as np
+import pytest
+from PIL import Image
+from runs import COMMANDS, SIZES, environment, listing, options, run, small_strokes, spawn, trainer  # noqa: F401
+
+import minidraw.trainer
+from minidraw import checkpoint as checkpoints
+from minidraw import cli, data, evaluate, reconstruct
+from minidraw.errors import UserError
+from minidraw.parallel import WorkerDied
+from minidraw.pictures import GREEN, RED
+from minidraw.trainer import draw_noise
+
+H = W = 28
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """The folder of a tiny run, its attention small enough to see."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(data, "STROKES", (45, 20, 30))
+        folder = tmp_path_factory.mktemp("trained") / "run"
+        of = trainer(folder, steps=20)
+        for name in ("read", "write"):
+            of.model.params[f"{name}.b"][3] = -1.0  # log delta: windows well inside the image
+        of.adam.average[:] = of.model.flat_params
+        of.run()
+    return folder
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch, trained):
+    """An empty folder to work in, with the run beside it."""
+    work = tmp_path / "work"
+    work.mkdir()
+    monkeypatch.chdir(work)
+    return work
+
+
+def has(picture: np.ndarray, colour: tuple[int, int, int]) -> bool:
+    return bool((picture[..., :3] == np.array(colour, np.uint8)).all(axis=-1).any())
+
+
+# --------------------------------------------------------------------------------------------------------- generate
+
+
+def test_generate_shows_the_drawing_with_the_windows_and_says_what_it_wrote(here, trained, capsys):
+    assert run("generate", trained, "-n", 5, "--out", "new/a.gif") == 0
+    out, err = capsys.readouterr()
+    frames = iio.imread("new/a.gif", index=None, mode="RGB")
+    assert len(frames) == SIZES["glimpses"] + 1
+    assert [has(frame, RED) for frame in frames] == [True, True, True, False] and not has(frames[0], GREEN)
+    size = f"{frames.shape[2]}x{frames.shape[1]}"
+    megabytes = os.path.getsize("new/a.gif") / 1e6
+    assert out == f"new/a.gif: 5 drawings of 3 glimpses, {size} pixels, {megabytes:.2f} MB\n"
+    assert err == "" and os.listdir("new") == ["a.gif"]
+
+
+def test_generate_draws_64_digits_with_the_averaged_parameters_unless_told_otherwise(here, trained, monkeypatch):
+    asked = []
+    usual = minidraw.model.DRAW.draw
+    monkeypatch.setattr(
+        minidraw.model.DRAW,
+        "draw",
+        lambda self, n, seed: asked.append((n, seed, self.flat_params)) or usual(self, n, seed),
+    )
+    assert run("generate", trained / "checkpoint.npz") == 0
+    assert asked[0][:2] == (64, 0) and os.listdir(here) == ["digits.gif"]
+    assert (asked[0][2] == checkpoints.load(trained).vectors["average"]).all()
+
+
+def test_the_seed_decides_the_drawing(here, trained):
+    for name, seed in (("a", 1), ("b", 1), ("c", 2)):
+        assert run("generate", trained, "-n", 3, "--seed", seed, "--out", f"{name}.png") == 0
+    content = listing(here)
+    assert content["a.png"] == content["b.png"] != content["c.png"]
+
+
+def test_a_png_is_what_came_out_and_a_strip_how(here, trained):
+    assert run("generate", trained, "-n", 6, "--columns", 2, "--scale", 1, "--out", "a.PNG") == 0
+    assert run("generate", trained, "-n", 6, "--strip", "--scale", 2, "--out", "strip.png") == 0
+    assert run("generate", trained, "-n", 6, "--strip", "--scale", 2, "--no-boxes", "--out", "bare.png") == 0
+    still, strip, bare = (iio.imread(name) for name in ("a.PNG", "strip.png", "bare.png"))
+    assert still.shape == (3 * 30 + 2, 2 * 30 + 2, 3) and not has(still, RED)
+    assert strip.shape == bare.shape == (6 * 58 + 2, 3 * 58 + 2, 3)
+    assert has(strip, RED) and not has(bare, RED)
+    np.testing.assert_array_equal(still[2:30, 2:30], bare[2:58:2, 118:174:2], "the last of a row is what came out")
+
+
+def test_a_gif_without_boxes_at_another_pace(here, trained):
+    assert run("generate", trained, "-n", 2, "--no-boxes", "--fps", 4, "--out", "a.gif") == 0
+    frames = iio.imread("a.gif", index=None, mode="RGB")
+    assert len(frames) == SIZES["glimpses"] and not any(has(frame, RED) for frame in frames)
+    with Image.open("a.gif") as gif:
+        assert gif.info["duration"] == 250
+
+
+def test_a_network_without_attention_draws_without_boxes(here, tmp_path):
+    trainer(tmp_path / "run", steps=1, read_size=None, write_size=None).run()
+    assert run("generate", tmp_path / "run", "-n", 2, "--out", "a.gif") == 0
+    assert run("reconstruct", tmp_path / "run", "-n", 2, "--out", "b.gif") == 0
+    for name in ("a.gif", "b.gif"):
+        frames = iio.imread(name, index=None, mode="RGB")
+        assert len(frames) == 3 and not has(frames, RED) and not has(frames, GREEN)
+
+
+# ------------------------------------------------------------------------------------------------------ reconstruct
+
+
+def test_reconstruct_shows_test_images_beside_their_drawings_with_both_windows(here, trained, capsys):
+    assert run("reconstruct", trained, "-n", 4, "--columns", 2, "--scale", 1, "--out", "a.gif") == 0
+    assert capsys.readouterr().out.startswith("a.gif: 4 drawings of 3 glimpses, 118x62 pixels")
+    frames = iio.imread("a.gif", index=None, mode="RGB")
+    assert len(frames) == SIZES["glimpses"] + 1
+    left, right = frames[:, 2:30, 2:30], frames[:, 2:30, 30:58]
+    assert [(has(a, GREEN), has(a, RED), has(b, RED), has(b, GREEN)) for a, b in zip(left, right, strict=True)] == [
+        *[(True, False, True, False)] * 3,
+        (False, False, False, False),
+    ]
+    first = data.load("strokes").test.batch([0])[0, 0]
+    np.testing.assert_allclose(left[-1][..., 0] / 255, first, atol=0.07)  # 16 greys
+
+
+def test_reconstruct_shows_16_images_unless_told_otherwise(here, trained, capsys):
+    assert run("reconstruct", trained) == 0
+    assert capsys.readouterr().out.startswith("seen.gif: 16 drawings")
+
+
+def test_reconstruct_takes_pictures_of_many_kinds(here, trained, capsys):
+    ink = np.full((60, 40, 3), 255, np.uint8)
+    ink[10:50, 18:24] = (0, 0, 120)
+    iio.imwrite("ink.jpg", ink)
+    iio.imwrite("ink.gif", ink)
+    Image.fromarray(255 - ink).convert("1").save("bits.png")
+    assert run("reconstruct", trained, "ink.jpg", "ink.gif", "bits.png", "--strip", "--out", "a.png") == 0
+    out, err = capsys.readouterr()
+    assert out.startswith("a.png: 3 drawings")
+    note = "inverted, for this network draws white on black"
+    assert err.splitlines() == [f"{name}: {note}" for name in ("ink.jpg", "ink.gif")]
+
+
+def save(array, mode=None, name="a.png", **more):
+    Image.fromarray(array, mode).save(name, **more) if mode is None else Image.fromarray(array).convert(mode).save(name)
+    return name
+
+
+@pytest.fixture
+def bar(here):
+    """A white bar on black, 28 rows and columns, as bytes."""
+    image = np.zeros((H, W), np.uint8)
+    image[4:24, 12:17] = 255
+    return image
+
+
+def read(name, shape=(1, H, W), on_black=True):
+    image = reconstruct.read_picture(name, shape, on_black)
+    assert image.shape == shape and image.dtype == np.float32 and 0 <= image.min() <= image.max() <= 1
+    return image
+
+
+def test_a_picture_that_fits_is_taken_as_it_is(bar, capsys):
+    colours = np.random.default_rng(0).integers(0, 256, (H, W, 3), np.uint8)
+    np.testing.assert_array_equal(read(save(bar))[0], bar / np.float32(255))
+    np.testing.assert_array_equal(read(save(colours), (3, H, W), False), colours.transpose(2, 0, 1) / np.float32(255))
+    assert capsys.readouterr().err == ""
+
+
+def test_dark_on_light_is_inverted_for_networks_that_draw_on_black_only(bar, capsys):
+    np.testing.assert_allclose(read(save(255 - bar))[0], bar / 255, atol=1e-6)
+    assert "a.png: inverted" in capsys.readouterr().err
+    np.testing.assert_array_equal(read("a.png", on_black=False)[0], 1 - bar / np.float32(255))
+    assert capsys.readouterr().err == ""
+
+
+def test_a_network_is_known_to_draw_on_black_by_the_canvas_that_it_starts_from(trained):
+    network = checkpoints.load(trained).network(threads=1)
+    assert reconstruct.draws_on_black(network)
+    network.params["canvas0"][:] = 0
+    assert not reconstruct.draws_on_black(network)
+
+
+def test_deep_transparent_and_turned_pictures(bar):
+    expected = bar / np.float32(255)
+    np.testing.assert_array_equal(read(save(bar.astype(np.uint16) * 257))[0], expected)
+    Image.fromarray(expected).save("float.tiff")
+    np.testing.assert_array_equal(read("float.tiff")[0], expected)
+    seen = np.zeros((H, W, 4), np.uint8)
+    seen[..., 3] = bar  # black ink on nothing
+    np.testing.assert_array_equal(read(save(seen))[0], expected)
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned clockwise by a quarter
+    Image.fromarray(np.rot90(bar)).save("turned.png", exif=exif)
+    np.testing.assert_array_equal(read("turned.png")[0], expected)
+    np.testing.assert_array_equal(read(save(bar, "P"))[0], expected)
+
+
+@pytest.mark.parametrize("h, w", [(56, 14), (14, 56), (1, 2000), (2000, 1), (1, 1), (3, 2)])
+def test_the_aspect_is_kept_and_the_border_s_colour_fills_the_rest(here, h, w):
+    image = np.full((h, w, 3), (10, 200, 60), np.uint8)
+    got = read(save(image), (3, H, W), False)
+    np.testing.assert_allclose(got, np.broadcast_to(np.array([[[10]], [[200]], [[60]]]) / 255, got.shape), atol=1e-6)
+    image[:] = 0
+    image[h // 4 : h - h // 4, w // 4 : w - w // 4] = 255
+    mass = read(save(image), (3, H, W), False)[0]
+    if min(h, w) > 10:
+        tall, wide = (mass > 0.5).any(axis=1).sum(), (mass > 0.5).any(axis=0).sum()
+        assert (tall > 2 * wide) == (h > w) and abs(max(tall, wide) - 14) <= 2
+        centre = [float((mass.sum(axis=axis) * np.arange(28)).sum() / mass.sum()) for axis in (0, 1)]
+        assert centre == pytest.approx([13.5, 13.5], abs=0.6)
+
+
+def test_pictures_for_a_network_that_is_not_square_or_has_two_channels(here):
+    assert read(save(np.zeros((9, 9), np.uint8)), (1, 11, 30)).shape == (1, 11, 30)
+    with pytest.raises(UserError, match="images of 2 channels"):
+        read("a.png", (2, H, W))
+
+
+# --------------------------------------------------------------------------------------------------------- evaluate
+
+
+@pytest.fixture
+def network(trained):
+    """The trained network, made rougher, so that its importance weights differ."""
+    network = checkpoints.load(trained).network(threads=1)
+    network.params["latent.W"] *= 40
+    return network
+
+
+@pytest.fixture
+def seven_at_a_time(monkeypatch):
+    monkeypatch.setattr(evaluate, "batches", functools.partial(minidraw.trainer.batches, size=7))
+
+
+def test_evaluate_prints_the_bound_over_the_whole_test_set_with_its_terms(here, trained, capsys, seven_at_a_time):
+    assert run("evaluate", trained, "--threads", 1) == 0
+    text = capsys.readouterr()
+    assert run("evaluate", trained, "--threads", 1, "--json") == 0
+    result = json.loads(capsys.readouterr().out)
+    assert {"data": "strokes", "split": "test", "images": 30, "seed": 0}.items() <= result.items()
+    assert result["bound"] == pytest.approx(result["reconstruction"] + result["latent"])
+    assert text.out.splitlines() == [
+        "upper bounds on -log P(x) in nats per image, test set of strokes, 30 images:",
+        f"variational bound: {result['bound']:.2f} ± {result['bound_error']:.2f} "
+        f"(reconstruction {result['reconstruction']:.2f} + latent {result['latent']:.2f})",
+    ]
+    assert text.err == "" and listing(here) == {}
+    assert run("evaluate", trained, "--split", "valid", "--json", "--seed", 3) == 0
+    valid = json.loads(capsys.readouterr().out)
+    assert (valid["split"], valid["images"], valid["seed"]) == ("valid", 20, 3) and valid["bound"] != result["bound"]
+
+
+def test_the_bound_and_its_error_are_those_of_the_images(network, seven_at_a_time):
+    split = data.load("strokes").test
+    result = evaluate.variational_bound(network, split, 5)
+    rng = np.random.default_rng([5, 1])
+    losses, latent = [], []
+    for first in (0, 7, 14, 21, 28):
+        images = split.batch(np.arange(first, min(first + 7, 30)))
+        noise = draw_noise(network.config, len(images), rng)
+        losses += [network.loss(images[k : k + 1], noise[:, k : k + 1]).total for k in range(len(images))]
+        latent += [network.loss(images[k : k + 1], noise[:, k : k + 1]).latent for k in range(len(images))]
+    assert result["bound"] == pytest.approx(np.mean(losses), rel=1e-5)
+    assert result["latent"] == pytest.approx(np.mean(latent), rel=1e-5)
+    assert result["bound_error"] == pytest.approx(np.std(losses, ddof=1) / math.sqrt(30), rel=1e-4)
+
+
+def test_the_error_tells_how_far_means_of_other_images_lie():
+    """Over many made-up data sets, the spread of the mean and the error that is told agree."""
+
+    class Known:
+        config = minidraw.trainer.DRAWConfig(glimpses=1, latent_size=1)
+
+        def losses(self, x, noise):
+            return x.ravel(), np.zeros((1, len(x)))
+
+    rng = np.random.default_rng(0)
+    results = []
+    for _ in range(100):
+        pixels = rng.integers(0, 256, (2100, 1, 1, 1), np.uint8)
+        results.append(evaluate.variational_bound(Known(), data.Images(pixels), 0))
+    spread = np.std([result["bound"] for result in results])
+    assert np.mean([result["bound_error"] for result in results]) == pytest.approx(spread, rel=0.25)
+
+
+def test_the_importance_weighted_bound_of_one_draw_is_minus_the_mean_log_weight(network, seven_at_a_time):
+    split = data.load("strokes").test
+    result = evaluate.importance_weighted_bound(network, split, 1, 4)
+    rng = np.random.default_rng([4, 2])
+    weights = []
+    for first in (0, 7, 14, 21, 28):
+        images = split.batch(np.arange(first, min(first + 7, 30)))
+        weights.append(network.log_weights(images, draw_noise(network.config, len(images), rng)))
+    weights = np.concatenate(weights)
+    assert result["importance_weighted_bound"] == pytest.approx(-float(weights.mean(dtype=np.float64)), rel=1e-9)
+    assert result["importance_weighted_error"] == pytest.approx(float(weights.std(ddof=1)) / math.sqrt(30), rel=1e-5)
+
+
+def test_the_importance_weighted_bound_agrees_with_a_plain_computation(network):
+    split = data.load("strokes").test
+    result = evaluate.importance_weighted_bound(network, split, 6, 4)
+    rng, images = np.random.default_rng([4, 2]), split.batch(np.arange(30))
+    draws = [network.log_weights(images, draw_noise(network.config, 30, rng)).astype(float) for _ in range(6)]
+    bounds = []
+    for of_image in zip(*draws, strict=True):  # -log of the mean of exp, with the largest taken out
+        top = max(of_image)
+        bounds.append(-(top + math.log(sum(math.exp(w - top) for w in of_image) / 6)))
+    assert result["importance_weighted_bound"] == pytest.approx(sum(bounds) / 30, rel=1e-12)
+    error = np.std(bounds, ddof=1) / math.sqrt(30)
+    assert result["importance_weighted_error"] == pytest.approx(error, rel=1e-9)
+    assert np.std(np.array(draws), axis=0).mean() > 0.5, "weights that do not differ show nothing"
+
+
+def test_more_draws_tighten_the_bound(network):
+    split = data.load("strokes").test
+    bounds = [evaluate.variational_bound(network, split, 0)["bound"]]
+    for samples in (2, 8, 40):
+        bounds.append(evaluate.importance_weighted_bound(network, split, samples, 0)["importance_weighted_bound"])
+    assert bounds[0] > bounds[1] > bounds[2] > bounds[3], bounds
+
+
+def test_evaluate_names_both_bounds_and_repeats_itself(here, trained, capsys):
+    texts = []
+    for _ in range(2):
+        assert run("evaluate", trained, "--samples", 3, "--threads", 1) == 0
+        texts.append(capsys.readouterr().out)
+    assert texts[0] == texts[1]
+    lines = texts[0].splitlines()
+    assert lines[1].startswith("variational bound: ") and len(lines) == 3
+    assert lines[2].startswith("importance-weighted bound, 3 draws per image: ")
+
+
+def test_the_bounds_do_not_depend_on_the_number_of_cores(here, trained, capsys, monkeypatch):
+    monkeypatch.setattr("minidraw.network.SMALLEST_WORK", 0)
+    results = []
+    for threads in (1, 2):
+        assert run("evaluate", trained, "--samples", 2, "--json", "--threads", threads) == 0
+        results.append(json.loads(capsys.readouterr().out))
+    for name, value in results[0].items():
+        assert results[1][name] == (pytest.approx(value, rel=1e-5) if isinstance(value, float) else value)
+
+
+# --------------------------------------------------------------------------------------------------------- mistakes
+
+HUGE = "999999999999999999999"
+NO_GPU = importlib.util.find_spec("cupy") is None
+TINY = [f"--set={name}={value}" for name, value in SIZES.items()]
+
+# (command line, a part of the one line about it); RUN stands for a run's folder
+MISTAKES = [
+    # train
+    ("train stroke", "unknown preset 'stroke'; did you mean 'strokes'?"),
+    ("train strokes more", "unrecognized arguments: more"),
+    ("train --fast", "unrecognized arguments: --fast"),
+    ("train --data binarised_mnist", "did you mean 'binarized_mnist'?"),
+    ("train --set glimses=3", "did you mean 'glimpses'?"),
+    ("train --set glimpses", "--set takes key=value"),
+    ("train --set glimpses=many", "glimpses takes a whole number"),
+    ("train --set learning_rate=fast", "learning_rate takes a number"),
+    ("train --set learning_rate=nan", "learning_rate must be a finite number"),
+    ("train --set clip=-1", "clip must be"),
+    ("train --set beta1=1", "beta1 must be below 1"),
+    ("train --set decay_from=2", "decay_from must be between 0 and 1"),
+    ("train --set read_size=1", "read_size must be an integer of 2 or more"),
+    ("train --set image_shape=1,28", "image_shape must be three integers"),
+    ("train --set image_shape=3,28,28", "the network is for images of (3, 28, 28)"),
+    ("train --set glimpses=0", "glimpses must be"),
+    (f"train --set enc_size={HUGE}", "too large"),
+    (f"train --set glimpses={HUGE}", "too large"),
+    ("train --steps 0", "steps must be 1 or more, not 0"),
+    ("train --steps -3", "steps must be 1 or more, not -3"),
+    ("train --steps 1.5", "invalid int value: '1.5'"),
+    ("train --steps", "expected one argument"),
+    ("train --steps 5 --minutes 1", "not allowed with argument"),
+    ("train --epochs nan", "--epochs must be a finite number of more than 0"),
+    ("train --epochs inf", "--epochs must be"),
+    ("train --epochs -1", "--epochs must be"),
+    ("train --minutes 0", "--minutes must be"),
+    ("train --minutes soon", "invalid float value"),
+    ("train --batch-size 0", "batch_size must be 1 or more"),
+    ("train --batch-size 46", "batch_size 46 is more than the 45 images"),
+    ("train --seed -1", "seed must be 0 or more"),
+    ("train --threads 0", "must be a whole number of 1 or more"),
+    ("train --threads two", "must be a whole number of 1 or more"),
+    ("train --backend torch", "unknown backend 'torch'"),
+    pytest.param("train --backend cupy", "needs CuPy", marks=pytest.mark.skipif(not NO_GPU, reason="CuPy is here")),
+    ("train --data binarized_mnist --data-dir none", "there is no data folder none"),
+    ("train --data mnist", "downloading is off"),
+    ("train --out FILE", "cannot write FILE/config.json"),
+    ("train --out FILE/deeper", "cannot write FILE/deeper/config.json"),
+    ("train --out RUN", "holds a run already: add --resume"),
+    ("train --resume", "no run of strokes in runs to resume"),
+    ("train --resume --out none", "there is no checkpoint none/checkpoint.npz"),
+    ("train --resume --out RUN --batch-size 9", "has batch_size=8, not 9"),
+    ("train --resume --out RUN --seed 1", "has seed=0, not 1"),
+    ("train --resume --out RUN --set enc_size=8", "has enc_size=7, not 8"),
+    ("train --resume --out RUN --data mnist", "has data=strokes, not mnist"),
+    # all that read a checkpoint
+    *(
+        (f"{command} none.npz", "there is no checkpoint none.npz")
+        for command in ("generate", "reconstruct", "evaluate")
+    ),
+    *((f"{command} FILE", "FILE is not a whole checkpoint") for command in ("generate", "reconstruct", "evaluate")),
+    *((f"{command} EMPTY", "there is no checkpoint") for command in ("generate", "reconstruct", "evaluate")),
+    *((f"{command}", "required: checkpoint") for command in ("generate", "reconstruct", "evaluate")),
+    *(
+        (f"{command} RUN --threads 0", "whole number of 1 or more")
+        for command in ("generate", "reconstruct", "evaluate")
+    ),
+    *((f"{command} RUN --backend cuda", "did you mean") for command in ("generate", "reconstruct", "evaluate")),
+    *((f"{command} RUN --seed -1", "whole number of 0 or more") for command in ("generate", "reconstruct", "evaluate")),
+    # generate
+    ("generate RUN -n 0", "argument -n: must be a whole number of 1 or more, not '0'"),
+    ("generate RUN -n -5", "argument -n: must be"),
+    ("generate RUN -n ten", "argument -n: must be"),
+    ("generate RUN -n 1000000000", "too much for one picture"),
+    ("generate RUN --scale 100000", "too much for one picture"),
+    ("generate RUN --out a.mp4", "--out must end in .gif or .png, not '.mp4': a.mp4"),
+    ("generate RUN --out a", "--out must end in .gif or .png"),
+    ("generate RUN --out .gif", "--out must end in .gif or .png"),
+    ("generate RUN --strip", "let --out end in .png"),
+    ("generate RUN --fps 0", "fps must be 0.1 or more"),
+    ("generate RUN --fps nan", "fps must be 0.1 or more"),
+    ("generate RUN --columns 0", "argument --columns: must be"),
+    ("generate RUN -n 3000 --columns 1 --scale 1", "is too large"),
+    ("generate RUN --out FILE/a.gif", "cannot write FILE/a.gif"),
+    ("generate RUN --out FOLDER.gif", "cannot write FOLDER.gif"),
+    ("generate RUN more", "unrecognized arguments: more"),
+    # reconstruct
+    ("reconstruct RUN none.png", "cannot read the picture none.png: No such file"),
+    ("reconstruct RUN FILE", "cannot read the picture FILE"),
+    ("reconstruct RUN EMPTY", "cannot read the picture EMPTY: Is a directory"),
+    ("reconstruct RUN good.png cut.png", "cannot read the picture cut.png"),
+    ("reconstruct RUN bomb.png", "cannot read the picture bomb.png"),
+    ("reconstruct RUN vast.png", "has 9000x9000 pixels; make it smaller"),
+    ("reconstruct RUN good.png -n 3", "give either them or pictures"),
+    ("reconstruct RUN good.png --data strokes", "give either them or pictures"),
+    ("reconstruct RUN -n 31", "-n 31 is more than the 30 images of the test set"),
+    ("reconstruct RUN -n 0", "argument -n: must be"),
+    ("reconstruct RUN --out a.jpg", "--out must end in .gif or .png"),
+    ("reconstruct RUN --data stroke", "did you mean 'strokes'"),
+    ("reconstruct RUN --data small", "the images of small are (1, 4, 3), but this network is for (1, 28, 28)"),
+    # evaluate
+    ("evaluate RUN --samples 0", "argument --samples: must be"),
+    ("evaluate RUN --samples many", "argument --samples: must be"),
+    ("evaluate RUN --split train", "invalid choice: 'train'"),
+    ("evaluate RUN --data small", "the images of small are (1, 4, 3), but this network is for (1, 28, 28)"),
+    ("evaluate RUN --data strokes,mnist", "unknown data set"),
+    ("evaluate RUN --data mnist --data-dir none", "there is no data folder none"),
+]
+
+
+@pytest.fixture
+def traps(here, monkeypatch):
+    """Files to stumble over, and a data set of small images."""
+    (here / "FILE").write_text("<html>not what you want</html>\n")
+    (here / "EMPTY").mkdir()
+    (here / "FOLDER.gif").mkdir()
+    save(np.zeros((5, 5), np.uint8), name="good.png")
+    save(np.random.default_rng(0).integers(0, 256, (50, 50), np.uint8), name="cut.png")
+    (here / "cut.png").write_bytes((here / "cut.png").read_bytes()[:1500])
+
+    def claim(name, side):  # a small file that claims to be a picture of side x side pixels
+        good = (here / "good.png").read_bytes()
+        size = good[12:16] + side.to_bytes(4, "big") * 2 + good[24:29]
+        (here / name).write_bytes(good[:12] + size + zlib.crc32(size).to_bytes(4, "big") + good[33:])
+
+    claim("bomb.png", 100_000)
+    claim("vast.png", 9_000)
+    split = data.Images(np.zeros((3, 1, 4, 3), np.uint8))
+    small = data.Dataset("small", split, split, split, note="")
+    monkeypatch.setitem(data._LOADERS, "small", lambda places, seed: small)
+
+
+@pytest.mark.parametrize("line, complaint", MISTAKES, ids=lambda text: text.replace("/", "|"))
+def test_a_mistake_ends_with_one_line_and_leaves_nothing_behind(here, trained, traps, capfd, line, complaint):
+    before, of_run = listing(here), listing(trained)
+    command, *arguments = line.replace("RUN", str(trained)).split()
+    if command == "train" and "--resume" not in arguments:
+        arguments += TINY[: 0 if "--set" in arguments else None] + (
+            [] if "--batch-size" in line else ["--batch-size=8"]
+        )
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        status = run(command, *arguments)
+    out, err = capfd.readouterr()
+    assert (status, out) == (2, ""), (status, out, err)
+    assert err.startswith("error: ") and err.count("\n") == 1 and err.endswith("\n"), err
+    assert complaint in err and len(err) < 500
+    assert listing(here) == before and listing(trained) == of_run
+
+
+def test_there_are_many_mistakes_to_make():
+    assert len(MISTAKES) > 80
+
+
+@pytest.mark.parametrize(
+    "command, arguments",
+    [
+        ("train", ["--threads=0"]),
+        ("generate", ["none.npz"]),
+        ("reconstruct", ["--new\nline"]),
+        ("evaluate", ["checkpoint.npz"]),
+    ],
+)
+def test_a_mistake_in_a_process_of_its_own(here, command, arguments):
+    (here / "checkpoint.npz").write_bytes(b"PK\x03\x04" + bytes(100))
+    process = spawn(command, *arguments)
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, out) == (2, "") and err.startswith("error: ") and err.count("\n") == 1, err
+    assert os.listdir(here) == ["checkpoint.npz"]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_shows_defaults_and_fits_a_screen(command, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "100")
+    assert run(command, "--help") == 0
+    out, err = capsys.readouterr()
+    assert err == "" and len(out.splitlines()) < 40 and out.startswith(f"usage: python -m minidraw.{command}")
+    assert "(default: None)" not in out and "(default: False)" not in out and "(default: numpy)" in out
+    if command != "train":
+        assert "seed of the noise (default: 0)" in out
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_command_line_starts_as_a_module(command):
+    result = subprocess.run(
+        [sys.executable, "-m", f"minidraw.{command}", "--help"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env=environment(),
+    )
+    assert result.returncode == 0 and result.stderr == "" and f"python -m minidraw.{command}" in result.stdout
+
+
+# ------------------------------------------------------------------------------------------------ how a process ends
+
+
+@pytest.mark.parametrize(
+    "problem, status, line",
+    [
+        (UserError("wrong\n here"), 2, "error: wrong here\n"),
+        (WorkerDied("a worker process died"), 2, "error: a worker process died\n"),
+        (MemoryError("Unable to allocate 9 TiB"), 2, "error: not enough memory (Unable to allocate 9 TiB); try "),
+        (KeyboardInterrupt(), 130, "interrupted\n"),
+    ],
+)
+def test_how_a_process_ends(capsys, problem, status, line):
+    def main(_):
+        raise problem
+
+    with pytest.raises(SystemExit) as ended:
+        cli.run(main, [])
+    out, err = capsys.readouterr()
+    assert ended.value.code == status and out == "" and err.startswith(line) and err.count("\n") == 1
+
+
+def test_a_bug_is_not_hidden():
+    def main(_):
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        cli.run(main, [])
+
+
+@pytest.mark.parametrize("arguments", [["RUN", "-n", "1"], ["--help"]])
+def test_a_reader_that_stops_reading_gets_no_complaint(here, trained, arguments):
+    process = spawn("generate", *[trained if argument == "RUN" else argument for argument in arguments])
+    process.stdout.close()
+    err = process.stderr.read()
+    assert process.wait(timeout=60) == 1 and err == ""
+    process.stderr.close()
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no /dev/full")
+@pytest.mark.parametrize("unbuffered", [[], ["-u"]])
+def test_output_that_cannot_be_written_is_told_in_one_line(here, trained, unbuffered):
+    with open("/dev/full", "w") as full:
+        command = [sys.executable, *unbuffered, "-m", "minidraw.generate", trained, "-n", "1"]
+        result = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60, env=environment())
+    assert (result.returncode, result.stderr) == (2, "error: standard output: No space left on device\n")
+
+
+# ------------------------------------------------------------------------------------------------- folders of runs
+
+
+def test_runs_are_numbered_and_resume_takes_the_latest_of_the_preset(here, capsys):
+    for _ in range(2):
+        assert run("train", "strokes", *options(2, "x")[2:], "--steps", 2) == 0
+    assert sorted(os.listdir("runs")) == ["strokes", "strokes-2"]
+    os.rename("runs/strokes", "runs/strokes-other")  # of another preset, and later
+    os.utime("runs/strokes-other/checkpoint.npz")
+    capsys.readouterr()
+    assert run("train", "--resume", "--steps", 4, "--threads", 1) == 0
+    assert capsys.readouterr().out.endswith("drawings: runs/strokes-2/samples.gif\n")
+    assert checkpoints.load("runs/strokes-2").state["step"] == 4
+    assert checkpoints.load("runs/strokes-other").state["step"] == 2
+
+
+def test_a_complete_run_says_so_and_stays_as_it_is_with_its_pictures(here, capsys):
+    assert run("train", *options(4, "run")) == 0
+    before = listing(here)
+    os.remove("run/samples.gif")
+    capsys.readouterr()
+    for steps in (4, 2):
+        assert run("train", "--resume", "--out", "run", "--steps", steps, "--threads", 1) == 0
+        assert capsys.readouterr().out.startswith("this run is complete already (4 steps)")
+    assert listing(here) == before
+
+
+def test_epochs_are_passes_over_the_data(here):
+    arguments = [a for a in options(1, "run") if not a.startswith("--steps")]
+    assert run("train", *arguments, "--epochs", 1.6) == 0  # of 5 batches each
+    assert checkpoints.load("run").state["step"] == 8
+
+
+def test_the_data_set_of_a_run_is_made_with_its_seed(here, trained):
+    assert run("train", *options(2, "run", seed=3)) == 0
+    loaded = checkpoints.load("run")
+    split = cli.load_data(evaluate.parser().parse_args(["run"]), loaded).test
+    assert (split.pixels == data.load("strokes", seed=3).test.pixels).all()
+    assert (split.pixels != data.load("strokes", seed=0).test.pixels).any()

@@ -1,0 +1,502 @@
+"""The loop: its schedule, what it leaves behind, and that a run that was stopped or killed goes on as the same run."""
+
+import dataclasses
+import json
+import math
+import os
+import signal
+import time
+
+import imageio.v3 as iio
+import numpy as np
+import pytest
+from runs import assert_same_run, experiment, listing, metrics, options, run, small_strokes, spawn, trainer  # noqa: F401
+
+import minidraw.model
+import minidraw.trainer
+from minidraw import checkpoint as checkpoints
+from minidraw.data import Dataset, Images
+from minidraw.errors import UserError
+from minidraw.model import DRAW, Loss
+from minidraw.trainer import Diverged, Trainer, mean_bound
+
+# ------------------------------------------------------------------------------------------------- what is computed
+
+
+def test_the_learning_rate_rises_stays_and_falls_to_nothing(tmp_path):
+    of = trainer(tmp_path, steps=100, warmup=10, decay_from=0.6, learning_rate=0.5)
+    rates = []
+    for of.step in range(100):
+        rates.append(of.learning_rate())
+    np.testing.assert_allclose(rates[:10], np.arange(1, 11) * 0.05)
+    np.testing.assert_allclose(rates[10:61], 0.5)
+    np.testing.assert_allclose(rates[60:], 0.5 * np.arange(40, 0, -1) / 40)
+    of.step = 100
+    assert of.learning_rate() == 0
+
+
+@pytest.mark.parametrize("decay_from, last", [(0.0, 0.01), (1.0, 1.0)])
+def test_the_fall_may_begin_at_once_or_never(tmp_path, decay_from, last):
+    of = trainer(tmp_path, steps=100, warmup=0, decay_from=decay_from, learning_rate=1.0)
+    assert of.learning_rate() == 1.0
+    of.step = 99
+    assert of.learning_rate() == pytest.approx(last)
+
+
+def test_in_a_run_of_minutes_the_rate_follows_the_clock(tmp_path):
+    of = trainer(tmp_path, minutes=2.0, steps=10, warmup=0, decay_from=0.5, learning_rate=1.0)
+    of.step, of.seconds = 1000, 90.0  # three quarters of the time
+    assert (of.progress(), of.learning_rate()) == (0.75, 0.5)
+
+
+class Recorder:
+    """A split that tells which images it was asked for."""
+
+    def __init__(self, split):
+        self.split, self.shape, self.asked = split, split.shape, []
+
+    def __len__(self):
+        return len(self.split)
+
+    def batch(self, indices, rng=None):
+        self.asked.append(np.asarray(indices).tolist())
+        return self.split.batch(indices, rng)
+
+
+def minibatches(of: Trainer, steps) -> list[list[int]]:
+    of.data = dataclasses.replace(of.data, train=Recorder(of.data.train))
+    for step in steps:
+        of.minibatch(step)
+    return of.data.train.asked
+
+
+def test_every_epoch_is_a_fresh_permutation_that_depends_on_seed_and_step_alone(tmp_path):
+    chosen = minibatches(trainer(tmp_path), range(15))  # 45 images in batches of 8: 5 an epoch, 5 images left over
+    epochs = [[image for batch in chosen[first : first + 5] for image in batch] for first in (0, 5, 10)]
+    for epoch in epochs:
+        assert len(epoch) == len(set(epoch)) == 40 and set(epoch) <= set(range(45))
+    assert epochs[0] != epochs[1] != epochs[2] != epochs[0]
+    assert set().union(*epochs) == set(range(45)), "images left over in one epoch come in another"
+    backwards = minibatches(trainer(tmp_path), reversed(range(15)))
+    assert backwards[::-1] == chosen
+    assert minibatches(trainer(tmp_path, seed=1), range(15)) != chosen
+
+
+def test_noise_is_fresh_at_every_step_and_the_same_again_for_the_same_step(tmp_path):
+    of = trainer(tmp_path)
+    (_, first), (_, second), (_, again) = (of.minibatch(step) for step in (3, 4, 3))
+    assert first.shape == (3, 8, 5) and first.dtype == np.float32
+    assert (first == again).all() and not (first == second).any()
+    every = np.concatenate([of.minibatch(step)[1].ravel() for step in range(100)])
+    assert abs(every.mean()) < 0.04 and abs(every.std() - 1) < 0.04
+    assert len(np.unique(every)) > 0.99 * len(every), "every image and glimpse has noise of its own"
+
+
+def test_the_canvas_starts_as_the_mean_image(tmp_path):
+    of = trainer(tmp_path)
+    mean = of.data.train.batch(np.arange(45)).mean(axis=0).ravel()
+    start = 1 / (1 + np.exp(-np.float64(of.model.params["canvas0"])))
+    np.testing.assert_allclose(start, mean.clip(1e-3, 1 - 1e-3), rtol=1e-3)
+
+
+def test_an_update_is_adam_with_the_gradient_clipped_by_its_global_norm(tmp_path):
+    free, clipped = (trainer(tmp_path, clip=clip, warmup=0) for clip in (0.0, 0.5))
+    for of in (free, clipped):
+        of.model.loss_and_grads(*of.minibatch(0))
+    norm = float(np.linalg.norm(free.model.flat_grads.astype(np.float64)))
+    assert norm > 1, "or the test shows nothing"
+    grads = free.model.flat_grads.copy()
+    for of in (free, clipped):
+        of.update()
+        assert of.window[0][1] == pytest.approx(norm, rel=1e-4), "what is logged is the norm before clipping"
+    np.testing.assert_allclose(free.adam.mean, 0.1 * grads, rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(clipped.adam.mean, 0.1 * grads * 0.5 / norm, rtol=1e-4, atol=1e-6)
+    mild = trainer(tmp_path, clip=2 * norm, warmup=0)
+    mild.update()
+    assert (mild.adam.mean == free.adam.mean).all()
+
+
+def test_mean_bound_is_the_mean_over_images_also_with_a_short_last_batch(monkeypatch):
+    class Counting:
+        config = minidraw.trainer.DRAWConfig(glimpses=2, latent_size=3)
+
+        def loss(self, x, noise):
+            assert noise.shape == (2, len(x), 3)
+            return Loss(float(x.mean()), np.array([len(x), float(x.max())]))
+
+    pixels = np.zeros((600, 1, 1, 1), np.uint8)
+    pixels[500:] = 255
+    bound = mean_bound(Counting(), Images(pixels), 520, np.random.default_rng(0))
+    assert bound.reconstruction == pytest.approx(20 / 520)
+    np.testing.assert_allclose(bound.latent_per_step, [(250 * 250 * 2 + 20 * 20) / 520, 20 / 520])
+
+
+def test_validation_uses_the_averaged_parameters_and_puts_the_others_back(tmp_path):
+    of = trainer(tmp_path, validation_images=13)
+    for _ in range(5):
+        of.update()
+    before = of.model.flat_params.copy()
+    bound = of.validate()
+    assert (of.model.flat_params == before).all() and (before != of.adam.average).any()
+    of.model.flat_params[:] = of.adam.average
+    rng = minidraw.trainer.stream(0, minidraw.trainer.VALIDATION)
+    assert mean_bound(of.model, of.data.valid, 13, rng).total == bound.total
+    assert metrics(tmp_path)[-1]["validation_images"] == 13
+
+
+# ------------------------------------------------------------------------------------------------ what does not fit
+
+
+def test_data_of_another_shape_and_a_batch_of_more_images_than_there_are_are_refused(tmp_path):
+    with pytest.raises(UserError, match="images of strokes are \\(1, 28, 28\\), but the network is for"):
+        trainer(tmp_path, image_shape=(1, 28, 27))
+    with pytest.raises(UserError, match="batch_size 46 is more than the 45 images"):
+        trainer(tmp_path, batch_size=46)
+
+
+def test_a_network_that_no_checkpoint_could_hold_is_refused_before_it_takes_memory(tmp_path):
+    for sizes in ({"enc_size": 10**6}, {"glimpses": 10**30}, {"latent_size": 10**15}):
+        with pytest.raises(UserError, match="too large"):
+            trainer(tmp_path, **sizes)
+
+
+# -------------------------------------------------------------------------------------------- gradients gone wrong
+
+
+def spoil(monkeypatch, when, what=math.nan) -> None:
+    """Make the gradient of every step for which `when(step)` holds wrong in one place."""
+    usual, step = DRAW.loss_and_grads, iter(range(10**6))
+
+    def loss_and_grads(self, x, noise):
+        loss, grads = usual(self, x, noise)
+        if when(next(step)):
+            self.flat_grads[17] = what
+        return loss, grads
+
+    monkeypatch.setattr(DRAW, "loss_and_grads", loss_and_grads)
+
+
+@pytest.mark.parametrize("what", [math.nan, math.inf, 1e30])
+def test_an_update_that_is_not_finite_is_skipped_and_counted(tmp_path, monkeypatch, what):
+    spoil(monkeypatch, lambda step: step in (2, 3), what)
+    of = trainer(tmp_path)
+    vectors = (of.adam.params, of.adam.average, of.adam.mean, of.adam.square)
+    for _ in range(2):
+        of.update()
+    before = [vector.copy() for vector in vectors]
+    of.update()
+    of.update()
+    assert all((a == b).all() for a, b in zip(vectors, before, strict=True))
+    assert (of.skipped, of.skipped_in_a_row, of.step, of.adam.updates, len(of.window)) == (2, 2, 4, 2, 2)
+    of.update()
+    assert (of.skipped, of.skipped_in_a_row, of.step, of.adam.updates) == (2, 0, 5, 3)
+    assert np.isfinite(of.adam.params).all() and (of.adam.params != before[0]).any()
+    of.log_window()
+    assert metrics(tmp_path)[-1]["skipped"] == 2
+
+
+def test_a_loss_that_is_not_finite_is_skipped_too(tmp_path, monkeypatch):
+    of = trainer(tmp_path)
+    monkeypatch.setattr(of.model, "loss_and_grads", lambda x, noise: (Loss(math.inf, np.zeros(3)), None))
+    of.update()
+    assert of.skipped == 1 and of.adam.updates == 0
+
+
+def test_a_hopeless_run_ends_with_one_line_and_leaves_its_last_checkpoint(tmp_path, monkeypatch, capsys):
+    spoil(monkeypatch, lambda step: step >= 9)
+    assert run("train", *options(10_000, tmp_path / "run")) == 2
+    lines = [line for line in capsys.readouterr().err.splitlines() if not line.startswith("step ")]
+    assert len(lines) == 1 and lines[0].startswith("error: no finite gradient for 100 updates"), lines
+    left = checkpoints.load(tmp_path / "run")
+    assert left.state["updates"] == 9 and 9 < left.state["step"] <= 108
+    assert all(np.isfinite(vector).all() for vector in left.vectors.values())
+    monkeypatch.undo()
+
+
+def test_a_checkpoint_names_its_vectors_rightly(tmp_path):
+    of = trainer(tmp_path)
+    for _ in range(3):
+        of.update()
+    of.save()
+    adam, vectors = of.adam, checkpoints.load(tmp_path).vectors
+    expected = {"params": adam.params, "average": adam.average, "adam_mean": adam.mean, "adam_square": adam.square}
+    for name, vector in expected.items():
+        assert (vectors[name] == vector).all() and np.abs(vector).max() > 0, name
+    assert len({vector.tobytes() for vector in vectors.values()}) == 4
+
+
+def test_skipping_survives_a_stop(tmp_path, monkeypatch):
+    spoil(monkeypatch, lambda step: step >= 2)
+    of = trainer(tmp_path)
+    for _ in range(60):
+        of.update()
+    of.save()
+    again = trainer(tmp_path)
+    again.restore(checkpoints.load(tmp_path))
+    assert (again.step, again.skipped, again.skipped_in_a_row, again.adam.updates) == (60, 58, 58, 2)
+    with pytest.raises(Diverged):
+        for _ in range(42):
+            again.update()
+
+
+# ----------------------------------------------------------------------------------------------- what a run leaves
+
+
+def test_a_run_leaves_a_folder_with_all_that_came_of_it(tmp_path, capsys):
+    folder = tmp_path / "deep" / "run"
+    assert run("train", *options(25, folder, pictures_every=20)) == 0
+    out, err = capsys.readouterr()
+    wanted = {"config.json", "metrics.jsonl", "checkpoint.npz", "samples.gif", "samples.png"}
+    assert set(os.listdir(folder)) == wanted
+
+    config = json.loads((folder / "config.json").read_text())
+    assert config["train"]["steps"] == 25 and config["model"]["enc_size"] == 7
+    assert config["train"] == dataclasses.asdict(checkpoints.load(folder).experiment.train)
+    assert "strokes" in config["data"]
+
+    frames = iio.imread(folder / "samples.gif", index=None)
+    assert len(frames) == 3 + 1, "a frame a glimpse, and the last once more without boxes"
+    assert iio.imread(folder / "samples.png").shape == frames[0].shape
+
+    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    training = [line for line in lines if "loss" in line]
+    validation = [line for line in lines if "validation_loss" in line]
+    assert [line["step"] for line in training] == [3, 6, 9, 12, 15, 18, 21, 24, 25]
+    assert [line["step"] for line in validation] == [10, 20, 25]
+    for line in training:
+        assert line["loss"] == pytest.approx(line["reconstruction"] + line["latent"], abs=1e-4)
+        assert line["latent"] == pytest.approx(sum(line["latent_per_step"]), abs=1e-4) and line["latent"] >= 0
+        assert len(line["latent_per_step"]) == 3
+        assert line["epoch"] == pytest.approx(line["step"] * 8 / 45, abs=1e-5)
+        assert min(line["gradient_norm"], line["images_per_second"], line["seconds"]) > 0
+        assert line["skipped"] == 0 and 0 <= line["learning_rate"] <= 3e-3
+    for line in validation:
+        terms = line["validation_reconstruction"] + line["validation_latent"]
+        assert line["validation_loss"] == pytest.approx(terms, abs=1e-4)
+        assert line["validation_images"] == 20
+
+    assert out.splitlines() == [
+        f"validation bound: {validation[-1]['validation_loss']:.2f} nats per image "
+        f"(reconstruction {validation[-1]['validation_reconstruction']:.2f} "
+        f"+ latent {validation[-1]['validation_latent']:.2f}), 25 steps, 0.0 minutes",
+        f"drawings: {folder / 'samples.gif'}",
+    ]
+    assert [line.partition(":")[0] for line in err.splitlines()] == ["step 10", "step 20", "step 25"]
+
+
+def test_the_loss_of_a_log_line_is_the_mean_of_the_steps_since_the_last(tmp_path, monkeypatch):
+    seen, usual = [], DRAW.loss_and_grads
+
+    def loss_and_grads(self, x, noise):
+        result = usual(self, x, noise)
+        seen.append(result[0].total)
+        return result
+
+    monkeypatch.setattr(DRAW, "loss_and_grads", loss_and_grads)
+    trainer(tmp_path, steps=8).run()
+    logged = [line["loss"] for line in metrics(tmp_path) if "loss" in line]
+    np.testing.assert_allclose(logged, [np.mean(seen[:3]), np.mean(seen[3:6]), np.mean(seen[6:])], rtol=1e-6)
+
+
+def test_two_images_are_learned_to_within_a_nat_of_the_one_bit_that_tells_them_apart(tmp_path):
+    pixels = np.zeros((20, 1, 4, 3), np.uint8)
+    pixels[::2, :, :2], pixels[1::2, :, 2:] = 255, 255  # the upper half or the lower half
+    split = Images(pixels)
+    sizes = {"image_shape": (1, 4, 3), "write_size": None, "pictures_every": 999, "averaging": 0.9}
+    small = experiment(**sizes, steps=400, validate_every=400, checkpoint_every=400, learning_rate=0.02)
+    of = Trainer(small, Dataset("halves", split, split, split, note=""), tmp_path, threads=1)
+    assert of.validate().total == pytest.approx(12 * math.log(2), abs=0.3), "the mean image tells nothing"
+    assert of.run() and math.log(2) - 0.01 < of.validation.total < math.log(2) + 1
+
+
+def test_a_run_of_minutes_ends_by_the_clock(tmp_path):
+    of = trainer(tmp_path, minutes=0.5 / 60, steps=1)
+    assert of.run() and of.step > 5 and 0.5 <= of.seconds < 2
+
+
+# ------------------------------------------------------------------------------------------------- stopped, resumed
+
+
+@pytest.fixture
+def straight(tmp_path):
+    """A run of 30 steps in one go."""
+    assert trainer(tmp_path / "straight", steps=30).run()
+    return tmp_path / "straight"
+
+
+@pytest.mark.parametrize("stop", [1, 7, 13, 29])  # 7: just after a checkpoint; 13: inside an epoch and a log window
+def test_a_run_that_was_stopped_goes_on_bit_by_bit_as_the_same_run(tmp_path, straight, monkeypatch, stop):
+    of = trainer(tmp_path / "run", steps=30)
+    usual = of.update
+
+    def update():
+        usual()
+        if of.step == stop:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(of, "update", update)
+    assert not of.run() and of.step == stop
+    again = trainer(tmp_path / "run", steps=30)
+    again.restore(checkpoints.load(tmp_path / "run"))
+    assert again.run()
+    assert_same_run(tmp_path / "run", straight)
+    for picture in ("samples.gif", "samples.png"):
+        assert (tmp_path / "run" / picture).read_bytes() == (straight / picture).read_bytes()
+
+
+def test_another_seed_is_another_run(tmp_path, straight):
+    assert trainer(tmp_path / "other", steps=30, seed=1).run()
+    with pytest.raises(AssertionError):
+        assert_same_run(tmp_path / "other", straight)
+
+
+def test_a_second_interrupt_ends_the_run_at_once(tmp_path, monkeypatch):
+    of = trainer(tmp_path)
+
+    def update():
+        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(of, "update", update)
+    with pytest.raises(KeyboardInterrupt):
+        of.run()
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def wait_for_steps(process, folder, lines: int) -> None:
+    """Wait until a run has written so many lines of metrics."""
+    deadline = time.monotonic() + 30
+    while not (folder / "metrics.jsonl").exists() or (folder / "metrics.jsonl").read_text().count("\n") < lines:
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_ctrl_c_keeps_the_run_also_where_workers_hear_it_too(tmp_path, monkeypatch, threads):
+    """A terminal sends Ctrl-C to every process of the group: a worker must not take it for its own."""
+    monkeypatch.setattr("minidraw.network.SMALLEST_WORK", 0)
+    steps, pace = 200, {"batch_size": 16, "checkpoint_every": 1000, "log_every": 1}
+    arguments = [*options(steps, tmp_path / "run", **pace), f"--threads={threads}"]
+    process = spawn(
+        "train",
+        *arguments,
+        before="import minidraw.network; minidraw.network.SMALLEST_WORK = 0",
+        start_new_session=True,
+    )
+    wait_for_steps(process, tmp_path / "run", 12)
+    os.killpg(process.pid, signal.SIGINT)
+    out, err = process.communicate(timeout=30)
+    assert process.returncode == 130 and "Traceback" not in err, err
+    assert out.startswith("interrupted after step") and f"--resume --out {tmp_path / 'run'}" in out
+    with pytest.raises(ProcessLookupError):
+        os.killpg(process.pid, 0)  # nobody of the group is left
+    assert 10 < checkpoints.load(tmp_path / "run").state["step"] < steps
+    assert run("train", *arguments, "--resume") == 0
+    assert trainer(tmp_path / "straight", threads=threads, steps=steps, **pace).run()
+    assert_same_run(tmp_path / "run", tmp_path / "straight")
+
+
+def test_a_run_killed_at_any_moment_leaves_a_whole_checkpoint_or_none_and_goes_on(tmp_path):
+    rng, folder, steps = np.random.default_rng(0), tmp_path / "run", 160
+    pace = {"checkpoint_every": 2, "log_every": 1, "validate_every": 5}
+    for lines in (1, 40, 90):
+        resume = ["--resume"] if (folder / "checkpoint.npz").exists() else []
+        process = spawn("train", *options(steps, folder, **pace), *resume)
+        wait_for_steps(process, folder, lines)
+        time.sleep(rng.uniform(0, 0.02))
+        process.kill()
+        process.communicate()
+        if (folder / "checkpoint.npz").exists():
+            assert 0 < checkpoints.load(folder).state["step"] < steps
+    with open(folder / "metrics.jsonl", "a") as file:
+        file.write('{"step": 159, "lo')  # a line cut short
+    assert run("train", *options(steps, folder, **pace), "--resume") == 0
+    assert trainer(tmp_path / "straight", steps=steps, **pace).run()
+    assert_same_run(folder, tmp_path / "straight")
+    assert not list(folder.glob(".*"))
+
+
+@pytest.mark.parametrize("file", ["checkpoint.npz", "metrics.jsonl", "samples.gif"])
+def test_a_run_killed_inside_a_write_leaves_no_trace_of_it_after_going_on(tmp_path, file):
+    folder = tmp_path / "run"
+    assert run("train", *options(14, folder)) == 0
+    before = listing(folder)
+    die = f"""
+import os, signal
+usual = os.replace
+def replace(source, target):
+    if str(target).endswith({file!r}) and os.path.exists(target):
+        os.kill(os.getpid(), signal.SIGKILL)
+    usual(source, target)
+os.replace = replace
+"""
+    process = spawn("train", *options(20, folder), "--resume", before=die)
+    assert process.wait(timeout=30) == -signal.SIGKILL
+    process.communicate()
+    assert list(folder.glob(f".{file}.*.tmp")), "or the test shows nothing"
+    assert (folder / file).read_bytes() == before[file], "the earlier one is still there, whole"
+    checkpoints.load(folder)
+    assert run("train", *options(20, folder), "--resume") == 0
+    assert not list(folder.glob(".*"))
+
+
+@pytest.mark.parametrize("junk", [b"\xff\xfe\n", b"[1]\n", b"null\n", b'{"step": "x"}\n', b"{}\n", b"\0" * 50 + b"\n"])
+def test_lines_of_metrics_that_cannot_be_read_are_dropped(tmp_path, straight, junk):
+    of = trainer(straight, steps=30)
+    path, whole = straight / "metrics.jsonl", (straight / "metrics.jsonl").read_bytes()
+    path.write_bytes(junk + whole + junk)
+    of.step = 30
+    of.forget_later_metrics()
+    assert path.read_bytes() == whole
+    of.step = 9
+    of.forget_later_metrics()
+    assert [line["step"] for line in metrics(straight)] == [3, 6, 9]
+
+
+def test_a_checkpoint_that_does_not_say_where_it_stands_is_refused(tmp_path, straight):
+    checkpoint = checkpoints.load(straight)
+    wrongs = [("step", -1), ("step", "3"), ("step", 2.0), ("step", None), ("updates", True), ("skipped", math.nan)]
+    wrongs += [("seconds", math.inf), ("seconds", None), ("seconds", -1.0), ("window", None), ("window", [1.0] * 6)]
+    wrongs += [("window", [[1.0]]), ("window", [[None] * 6]), ("window", {}), ("window", [[math.nan] * 6])]
+    of = trainer(tmp_path)
+    for name, value in wrongs:
+        with pytest.raises(UserError, match="cannot be trained further"):
+            of.restore(dataclasses.replace(checkpoint, state=checkpoint.state | {name: value}))
+    for name in checkpoint.state:
+        with pytest.raises(UserError, match="cannot be trained further"):
+            of.restore(dataclasses.replace(checkpoint, state={k: v for k, v in checkpoint.state.items() if k != name}))
+    with pytest.raises(UserError, match="parameters only"):
+        of.restore(dataclasses.replace(checkpoint, vectors={"average": checkpoint.vectors["average"]}))
+    with pytest.raises(UserError, match="another network"):
+        trainer(tmp_path, enc_size=9).restore(checkpoint)
+    assert of.step == 0 and (of.adam.mean == 0).all(), "a refused checkpoint changes nothing"
+
+
+def test_data_that_are_made_anew_at_every_draw_are_the_same_after_a_stop(tmp_path):
+    class Random:
+        shape, labels = (1, 4, 3), None
+
+        def __len__(self):
+            return 20
+
+        def batch(self, indices, rng):
+            return rng.random((len(indices), 1, 4, 3), np.float32)
+
+    def make(folder):
+        split = Random()
+        return Trainer(small, Dataset("random", split, split, split, note=""), folder, threads=1)
+
+    small = trainer(tmp_path).experiment.replace(image_shape=(1, 4, 3), steps=9, checkpoint_every=4, pictures_every=99)
+    make(tmp_path / "straight").run()
+    first = make(tmp_path / "run")
+    (tmp_path / "run").mkdir()
+    for _ in range(4):
+        first.update()
+        if first.step % 3 == 0:
+            first.log_window()
+    first.save()
+    again = make(tmp_path / "run")
+    again.restore(checkpoints.load(tmp_path / "run"))
+    assert again.run()
+    assert_same_run(tmp_path / "run", tmp_path / "straight")
