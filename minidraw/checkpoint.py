@@ -16,10 +16,10 @@ from pathlib import Path
 
 import numpy as np
 
-from .config import DRAWConfig, parameter_count
 from .errors import UserError
 from .files import write_atomic
-from .model import DRAW
+from .network import Network, parameter_count
+from .networks import NETWORKS
 from .presets import Experiment, TrainConfig
 
 FORMAT = "minidraw 1"
@@ -37,9 +37,10 @@ class Checkpoint:
     state: dict
     vectors: dict[str, np.ndarray]
 
-    def network(self, backend: str = "numpy", threads: int | None = None) -> DRAW:
+    def network(self, backend: str = "numpy", threads: int | None = None) -> Network:
         """Return the network with its averaged parameters, the ones to evaluate and draw with."""
-        model = DRAW(self.experiment.model, backend, self.vectors["average"].dtype.name, threads=threads)
+        network = NETWORKS[self.experiment.network]
+        model = network(self.experiment.model, backend, self.vectors["average"].dtype.name, threads=threads)
         model.flat_params[:] = model.xp.asarray(self.vectors["average"])
         return model
 
@@ -51,6 +52,7 @@ def save(path: Path, checkpoint: Checkpoint) -> None:
     """
     header = {
         "format": FORMAT,
+        "network": checkpoint.experiment.network,
         "model": dataclasses.asdict(checkpoint.experiment.model),
         "train": dataclasses.asdict(checkpoint.experiment.train),
         "state": checkpoint.state,
@@ -82,14 +84,15 @@ def load(path: Path | str) -> Checkpoint:
         raise UserError(f"{path} is not a whole checkpoint of minidraw: {reason}") from None
 
 
-def check_size(config: DRAWConfig) -> None:
-    """Raise UserError for a network too large to be kept in a checkpoint."""
-    size = parameter_count(config)
-    if size > LARGEST_MODEL or config.glimpses > MOST_GLIMPSES:
+def check_size(experiment: Experiment) -> int:
+    """Return how many parameters a network has. Raises UserError for one too large to be kept in a checkpoint."""
+    size, glimpses = parameter_count(NETWORKS[experiment.network], experiment.model), experiment.model.glimpses
+    if size > LARGEST_MODEL or glimpses > MOST_GLIMPSES:
         raise UserError(
-            f"a network of {size} parameters and {config.glimpses} glimpses is too large; "
+            f"a network of {size} parameters and {glimpses} glimpses is too large; "
             f"the most are {LARGEST_MODEL} and {MOST_GLIMPSES}"
         )
+    return size
 
 
 class _Damaged(Exception):
@@ -100,10 +103,9 @@ def _read(archive: zipfile.ZipFile, file_size: int) -> Checkpoint:
     header = json.loads(_array(archive, "header", (np.uint8,), min(LARGEST_HEADER, file_size)).tobytes())
     if not isinstance(header, dict) or header.get("format") != FORMAT:
         raise _Damaged(f"its format is not {FORMAT!r}")
-    model = DRAWConfig(**header["model"])
-    experiment = Experiment(model, TrainConfig(**header["train"]))
-    check_size(model)
-    size, vectors = parameter_count(model), {}
+    config = NETWORKS[header.get("network", "draw")].Config
+    experiment = Experiment(config(**header["model"]), TrainConfig(**header["train"]))
+    size, vectors = check_size(experiment), {}
     if size > file_size:
         raise _Damaged(f"it claims {size} parameters but has {file_size} bytes")
     for name in VECTORS:

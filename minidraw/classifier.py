@@ -208,16 +208,14 @@ class RAM(Network):
         return self.log_probabilities(x).argmax(axis=1)
 
     def look(self, x: Array) -> tuple[np.ndarray, Windows]:
-        """Return the glimpses at images x (B, C, H, W), (T, B, C, N, N) on the host, and the windows they came by."""
+        """Return what is seen of images x (B, C, H, W), (T, B, C, N, N) before gamma, and through which windows."""
         config = self.config
         C, N = config.image_shape[0], config.read_size
         trace = self._shard.trace_for(len(x))
         forward(trace, self.params, self._checked_images(x), config, self.xp)
-        seen = to_host(trace.lstm.inputs[: config.glimpses, :, : C * N * N])
-        return (
-            seen.reshape(config.glimpses, len(x), C, N, N).copy(),
-            windows(to_host(trace.read.window), config.image_shape, N),
-        )
+        window = to_host(trace.read.window)  # (T, B, 5)
+        seen = to_host(trace.lstm.inputs[: config.glimpses, :, : C * N * N]) / np.exp(window[:, :, 4:])
+        return seen.reshape(config.glimpses, len(x), C, N, N), windows(window, config.image_shape, N)
 
     def _checked_labels(self, labels: Array, images: int) -> np.ndarray:
         labels = to_host(labels)

@@ -11,10 +11,11 @@ import numpy as np
 
 from . import data as data_sets
 from .checkpoint import Checkpoint
+from .classifier import RAMConfig
 from .config import DRAWConfig
 from .data import Dataset
 from .errors import UserError
-from .model import Drawing
+from .model import DRAW, Drawing
 from .parallel import WorkerDied
 from .pictures import filmstrip, sequence_frames, write_gif, write_png
 
@@ -77,6 +78,14 @@ def whole(least: int) -> Callable[[str], int]:
     return parse
 
 
+def drawing_network(options: argparse.Namespace, checkpoint: Checkpoint) -> DRAW:
+    """Return the network of a checkpoint, which must be one that draws. Raises UserError if it is not."""
+    network = checkpoint.network(options.backend, options.threads)
+    if not isinstance(network, DRAW):
+        raise UserError(f"{options.checkpoint} is of a classifier, which does not draw; choose another checkpoint")
+    return network
+
+
 def load_data(options: argparse.Namespace, checkpoint: Checkpoint) -> Dataset:
     """Return the data set of --data, or else the one that the network was made for. Raises UserError if unfit."""
     train, shape = checkpoint.experiment.train, checkpoint.experiment.model.image_shape
@@ -89,7 +98,7 @@ def load_data(options: argparse.Namespace, checkpoint: Checkpoint) -> Dataset:
     return data
 
 
-def check_pictures(options: argparse.Namespace, images: int, config: DRAWConfig) -> None:
+def check_pictures(options: argparse.Namespace, images: int, config: DRAWConfig | RAMConfig) -> None:
     """Raise UserError, before any work is done, for an --out that is no picture or one that would be too large."""
     ending = Path(options.out).suffix.lower()
     if ending not in ENDINGS:

@@ -89,11 +89,6 @@ def parameter_shapes(config: DRAWConfig) -> dict[str, tuple[int, ...]]:
     return shapes | {"h_enc0": (E,), "h_dec0": (D,), "canvas0": (C * H * W,)}
 
 
-def parameter_count(config: DRAWConfig) -> int:
-    """Return how many numbers all parameters are together."""
-    return sum(math.prod(shape) for shape in parameter_shapes(config).values())
-
-
 def parameter_views(flat, shapes: dict[str, tuple[int, ...]]) -> dict:
     """Cut one flat vector into named arrays that share its memory."""
     views, start = {}, 0
@@ -112,7 +107,7 @@ def start_values(config: DRAWConfig, seed: int) -> np.ndarray:
     starts at a dark -2; a trainer does well to put the logit of the mean image there.
     """
     shapes = parameter_shapes(config)
-    flat = np.zeros(parameter_count(config))
+    flat = np.zeros(sum(map(math.prod, shapes.values())))
     params = parameter_views(flat, shapes)
     rng = np.random.default_rng(seed)
     for name, shape in shapes.items():

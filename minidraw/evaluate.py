@@ -8,14 +8,15 @@ from scipy.special import logsumexp
 from tqdm import tqdm
 
 from . import checkpoint as checkpoints
+from .classifier import RAM
 from .cli import Parser, load_data, run, whole
 from .model import DRAW
-from .trainer import batches, draw_noise
+from .tasks import batches, classify, draw_noise
 
 
 def parser() -> Parser:
     """Return the parser of this command line."""
-    parser = Parser("evaluate", "Bound -log P(x) from above, in nats per image, with the averaged parameters.")
+    parser = Parser("evaluate", "Bound -log P(x) from above, in nats per image; of a classifier, count its errors.")
     parser.add_checkpoint()
     parser.add_data()
     parser.add_argument("--split", choices=("test", "valid"), default="test", help="which images")
@@ -35,9 +36,12 @@ def main(arguments: list[str]) -> int:
     network = checkpoint.network(options.backend, options.threads)
     split = getattr(data, options.split)
     results = {"data": data.name, "split": options.split, "images": len(split), "seed": options.seed}
-    results |= variational_bound(network, split, options.seed)
-    if options.samples > 1:
-        results |= importance_weighted_bound(network, split, options.samples, options.seed)
+    if isinstance(network, RAM):
+        results |= classification_error(network, split, options.seed)
+    else:
+        results |= variational_bound(network, split, options.seed)
+        if options.samples > 1:
+            results |= importance_weighted_bound(network, split, options.samples, options.seed)
     print(json.dumps(results) if options.json else report(results))
     return 0
 
@@ -54,6 +58,13 @@ def variational_bound(network: DRAW, split, seed: int) -> dict:
     reconstruction, latent = np.concatenate(terms, axis=1, dtype=np.float64)  # (images,)
     results = {"bound": mean(reconstruction + latent), "bound_error": standard_error(reconstruction + latent)}
     return results | {"reconstruction": mean(reconstruction), "latent": mean(latent)}
+
+
+def classification_error(network: RAM, split, seed: int) -> dict:
+    """Return the share of wrong labels over a split, its standard error, and the cross entropy in nats per image."""
+    nats, wrong = classify(network, split, len(split), np.random.default_rng([seed, 1]))
+    results = {"error": mean(wrong), "error_error": standard_error(wrong), "wrong": int(wrong.sum())}
+    return results | {"cross_entropy": mean(nats), "cross_entropy_error": standard_error(nats)}
 
 
 def mean(values: np.ndarray) -> float:
@@ -91,6 +102,12 @@ def report(results: dict) -> str:
     def number(name: str, error: str) -> str:
         return f"{results[name]:.2f}" + ("" if results[error] is None else f" ± {results[error]:.2f}")
 
+    if "error" in results:
+        return (
+            f"{results['split']} set of {results['data']}, {results['images']} images: "
+            f"error {100 * results['error']:.2f} ± {100 * (results['error_error'] or 0):.2f} % "
+            f"({results['wrong']} wrong), cross entropy {number('cross_entropy', 'cross_entropy_error')} nats per image"
+        )
     lines = [
         f"upper bounds on -log P(x) in nats per image, {results['split']} set of {results['data']}, "
         f"{results['images']} images:",

@@ -16,10 +16,10 @@ from pathlib import Path
 import numpy as np
 
 from . import checkpoint as checkpoints
-from .cli import Parser, load_data, run, whole
+from .cli import Parser, drawing_network, load_data, run, whole
 from .errors import UserError
 from .pictures import filmstrip, sheet, write_png
-from .trainer import draw_noise
+from .tasks import draw_noise
 
 COLUMNS = 10  # of generated images; the nearest training images come as one more
 STRIPS = 8  # drawings shown from the first glimpse to the last
@@ -117,7 +117,7 @@ def main(arguments: list[str]) -> int:
     options = parser().parse_args(arguments)
     checkpoint = checkpoints.load(options.checkpoint)
     data, folder = load_data(options, checkpoint), Path(options.out)
-    network = checkpoint.network(options.backend, options.threads)
+    network = drawing_network(options, checkpoint)
     drawing = network.draw(options.rows * COLUMNS, options.seed)
     write_png(folder / "sheet.png", sheet(beside_nearest(drawing.frames[-1], data.train), columns=COLUMNS + 1))
     few = network.draw(STRIPS, options.seed)

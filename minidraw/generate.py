@@ -1,7 +1,7 @@
 """python -m minidraw.generate CHECKPOINT: let a trained network draw, and show it drawing."""
 
 from . import checkpoint as checkpoints
-from .cli import Parser, check_pictures, run, whole, write_pictures
+from .cli import Parser, check_pictures, drawing_network, run, whole, write_pictures
 
 
 def parser() -> Parser:
@@ -20,7 +20,7 @@ def main(arguments: list[str]) -> int:
     options = parser().parse_args(arguments)
     checkpoint = checkpoints.load(options.checkpoint)
     check_pictures(options, options.n, checkpoint.experiment.model)
-    network = checkpoint.network(options.backend, options.threads)
+    network = drawing_network(options, checkpoint)
     write_pictures(options, network.draw(options.n, options.seed))
     return 0
 

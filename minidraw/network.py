@@ -1,5 +1,6 @@
 """What DRAW and RAM have in common: parameters by name in one vector, and minibatches computed on every core."""
 
+import math
 from typing import Any, ClassVar
 
 import numpy as np
@@ -94,3 +95,8 @@ class Network:
         if isinstance(x, np.ndarray) and not (x.min() >= 0 and x.max() <= 1):
             raise UserError(f"images must have values from 0 to 1, not {x.min()} to {x.max()}")
         return to_device(x, self.xp, self.dtype).reshape(len(x), -1)
+
+
+def parameter_count(network: type[Network], config: Any) -> int:
+    """Return how many numbers all parameters of a network are together."""
+    return sum(map(math.prod, network.parameter_shapes(config).values()))

@@ -7,8 +7,10 @@ import dataclasses
 import numbers
 import typing
 
+from .classifier import RAMConfig
 from .config import DRAWConfig
 from .errors import UserError, unknown
+from .networks import NETWORKS
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,6 +52,8 @@ class TrainConfig:
 
 
 KINDS = {int: numbers.Integral, float: numbers.Real, str: str}
+# RAM first: its read_size cannot be none, but DRAW's can, and --set is parsed before it is known whose it is.
+CONFIGS = (RAMConfig, DRAWConfig, TrainConfig)
 COUNTS = ("batch_size", "steps", "log_every", "validate_every", "checkpoint_every", "pictures_every")
 
 
@@ -57,12 +61,17 @@ COUNTS = ("batch_size", "steps", "log_every", "validate_every", "checkpoint_ever
 class Experiment:
     """A network and how it is trained."""
 
-    model: DRAWConfig
+    model: DRAWConfig | RAMConfig
     train: TrainConfig
+
+    @property
+    def network(self) -> str:
+        """The name of the network in NETWORKS."""
+        return next(name for name, network in NETWORKS.items() if isinstance(self.model, network.Config))
 
     def replace(self, **changes) -> "Experiment":
         """Return a copy in which fields of either config, by name, are changed. Raises UserError for an unknown one."""
-        names = [{field.name for field in dataclasses.fields(part)} for part in (DRAWConfig, TrainConfig)]
+        names = [{field.name for field in dataclasses.fields(part)} for part in (self.model, self.train)]
         for name in changes:
             if not any(name in part for part in names):
                 raise unknown("setting", name, names[0] | names[1])
@@ -76,8 +85,19 @@ PRESETS = {
     # The paper's own sizes: hours on a GPU.
     "mnist": _PAPER,
     "mnist-noattn": _PAPER.replace(read_size=None, write_size=None),
+    "two-digits": _PAPER.replace(data="two_digits", image_shape=(1, 60, 60)),
+    "svhn": _PAPER.replace(
+        data="svhn", image_shape=(3, 54, 54), glimpses=32, enc_size=800, dec_size=800, read_size=12, write_size=12
+    ),
+    "cifar10": _PAPER.replace(
+        data="cifar10", image_shape=(3, 32, 32), enc_size=400, dec_size=400, latent_size=200, read_size=5
+    ),
+    # The classifier of section 4.1: minutes on a laptop.
+    "cluttered": Experiment(
+        RAMConfig(), TrainConfig(data="cluttered", batch_size=128, steps=40_000, learning_rate=1e-3, clip=1.0)
+    ),
     # For the two cores of a laptop.
-    "mnist-small": _PAPER.replace(glimpses=32, read_size=5, steps=40_000),
+    "mnist-small": _PAPER.replace(glimpses=24, read_size=5, steps=40_000),
     "strokes": _PAPER.replace(
         data="strokes",
         glimpses=16,
@@ -105,7 +125,7 @@ def parse_setting(text: str) -> tuple[str, typing.Any]:
     Raises UserError for an unknown key or a value of another type.
     """
     key, equals, value = text.partition("=")
-    types = typing.get_type_hints(DRAWConfig) | typing.get_type_hints(TrainConfig)
+    types = {key: kind for part in CONFIGS for key, kind in typing.get_type_hints(part).items()}
     if not equals:
         raise UserError(f"--set takes key=value, not {text!r}; the keys are the fields of a run's config.json")
     if key not in types:

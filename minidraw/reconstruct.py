@@ -8,10 +8,10 @@ from PIL import Image, ImageOps
 
 from . import checkpoint as checkpoints
 from .backend import to_host
-from .cli import Parser, check_pictures, load_data, run, whole, write_pictures
+from .cli import Parser, check_pictures, drawing_network, load_data, run, whole, write_pictures
 from .errors import UserError
 from .model import DRAW
-from .trainer import draw_noise
+from .tasks import draw_noise
 
 COUNT = 16  # images of the test set
 BLACK = -2.2  # logit of 0.1
@@ -41,7 +41,7 @@ def main(arguments: list[str]) -> int:
     checkpoint = checkpoints.load(options.checkpoint)
     config = checkpoint.experiment.model
     check_pictures(options, 2 * (len(options.images) or options.n or COUNT), config)
-    network = checkpoint.network(options.backend, options.threads)
+    network = drawing_network(options, checkpoint)
     if options.images:
         on_black = draws_on_black(network)
         images = np.stack([read_picture(path, config.image_shape, on_black) for path in options.images])

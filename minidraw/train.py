@@ -68,16 +68,11 @@ def main(arguments: list[str]) -> int:
         minutes = f" --minutes {options.minutes:g}" if options.minutes else ""
         print(f"interrupted after step {trainer.step}; go on with --resume --out {folder}{minutes}")
         return 130
-    bound = trainer.validation
-    if bound is None:
-        print(f"this run is complete already ({trainer.step} steps); to go on, give it more --steps or --minutes")
+    if trainer.validation:
+        print(f"validation {trainer.validation}, {trainer.step} steps, {trainer.seconds / 60:.1f} minutes")
     else:
-        print(
-            f"validation bound: {bound.total:.2f} nats per image "
-            f"(reconstruction {bound.reconstruction:.2f} + latent {bound.latent:.2f}), {trainer.step} steps, "
-            f"{trainer.seconds / 60:.1f} minutes"
-        )
-    print(f"drawings: {folder / 'samples.gif'}")
+        print(f"this run is complete already ({trainer.step} steps); to go on, give it more --steps or --minutes")
+    print(f"pictures: {folder / 'samples.gif'}")
     return 0
 
 

@@ -12,27 +12,24 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
 
 from . import checkpoint as checkpoints
-from .backend import to_device, to_host
+from .backend import to_host
 from .checkpoint import Checkpoint
-from .config import DRAWConfig
-from .data import Dataset, mean_image
+from .data import Dataset
 from .errors import UserError
 from .files import remove_unfinished, write_atomic
-from .model import DRAW, Loss
+from .network import Network
+from .networks import NETWORKS
 from .optim import Adam, global_norm
-from .pictures import sequence_frames, sheet, write_gif, write_png
 from .presets import Experiment
+from .tasks import TASKS
 
-ORDER, IMAGES, NOISE, VALIDATION, SAMPLES = range(5)  # streams of random numbers
-SAMPLE_COUNT = 64
-DARKEST = 1e-3  # where the mean image is 0 or 1, its logit is taken as if it were this far from it
+ORDER, IMAGES, NOISE, VALIDATION = range(4)  # streams of random numbers
 FILES = ("config.json", "metrics.jsonl", "checkpoint.npz", "samples.gif", "samples.png")  # of a run's folder
 HOPELESS = 100  # updates in a row that are not finite
 
@@ -64,33 +61,32 @@ class Trainer:
     ):
         self.experiment, self.data, self.folder, self.minutes = experiment, data, Path(folder), minutes
         self.config = config = experiment.train
-        checkpoints.check_size(experiment.model)
+        checkpoints.check_size(experiment)
         if tuple(data.train.shape) != experiment.model.image_shape:
             shapes = tuple(data.train.shape), experiment.model.image_shape
             raise UserError(f"the images of {data.name} are {shapes[0]}, but the network is for images of {shapes[1]}")
         if config.batch_size > len(data.train):
             raise UserError(f"batch_size {config.batch_size} is more than the {len(data.train)} images of {data.name}")
-        self.model = DRAW(experiment.model, backend, seed=config.seed, threads=threads)
-        model = self.model
-        mean = np.clip(mean_image(data.train, stream(config.seed, IMAGES)), DARKEST, 1 - DARKEST).ravel()
-        model.params["canvas0"][:] = to_device(np.log(mean / (1 - mean)), model.xp, model.dtype)
+        task = TASKS[NETWORKS[experiment.network]]
+        self.task = task(experiment.model, data, config.seed, backend, threads)
+        self.task.prepare(stream(config.seed, IMAGES))
+        self.model = model = self.task.model
         self.adam = Adam(model.flat_params, config.beta1, config.beta2, config.averaging, model.xp)
         self.step = self.skipped = self.skipped_in_a_row = 0
         self.seconds = 0.0  # spent training, in all sittings
-        self.validation: Loss | None = None  # the last bound on held-out images
+        self.validation = ""  # what was last measured on held-out images, in words
+        self.columns = 2 + self.task.row_length  # seconds and gradient norm come first
         self.window: list[list[float]] = []  # of the steps since the last line of the log
         self.permutation: tuple[int, np.ndarray] = (-1, np.empty(0))
 
-    def minibatch(self, step: int) -> tuple[np.ndarray, np.ndarray]:
-        """Return images (B, C, H, W) and noise (T, B, Z) of a step; every image comes once an epoch, in fresh order."""
-        config, train = self.config, self.data.train
-        per_epoch = len(train) // config.batch_size
-        epoch, place = divmod(step, per_epoch)
+    def minibatch(self, step: int) -> tuple:
+        """Return the arguments of loss_and_grads at a step; every image comes once an epoch, in fresh order."""
+        config, images = self.config, len(self.data.train)
+        epoch, place = divmod(step, images // config.batch_size)
         if self.permutation[0] != epoch:
-            self.permutation = epoch, stream(config.seed, ORDER, epoch).permutation(len(train))
+            self.permutation = epoch, stream(config.seed, ORDER, epoch).permutation(images)
         chosen = self.permutation[1][place * config.batch_size : (place + 1) * config.batch_size]
-        images = train.batch(chosen, stream(config.seed, IMAGES, step))
-        return images, draw_noise(self.experiment.model, config.batch_size, stream(config.seed, NOISE, step))
+        return self.task.inputs(chosen, stream(config.seed, IMAGES, step), stream(config.seed, NOISE, step))
 
     def progress(self) -> float:
         """Return the share of the run that is done, 0 to 1."""
@@ -107,15 +103,15 @@ class Trainer:
         """Take one step: a gradient, and an update if it is finite."""
         started = time.perf_counter()
         config, model = self.config, self.model
-        images, noise = self.minibatch(self.step)
+        inputs = self.minibatch(self.step)
         with np.errstate(all="ignore"):  # what is not finite is counted below
-            loss, _ = model.loss_and_grads(images, noise)
+            loss, _ = model.loss_and_grads(*inputs)
             norm = global_norm(model.flat_grads, model.xp)
         if math.isfinite(norm) and math.isfinite(loss.total):
             clip = config.clip / norm if config.clip and norm > config.clip else 1.0
             self.adam.update(model.flat_grads, self.learning_rate(), clip)
             seconds = time.perf_counter() - started
-            self.window.append([seconds, norm, loss.reconstruction, *loss.latent_per_step.tolist()])
+            self.window.append([seconds, norm, *self.task.row(loss)])
             self.skipped_in_a_row = 0
         else:
             self.skipped += 1
@@ -149,8 +145,8 @@ class Trainer:
                 if self.window and (last or self.step % config.log_every == 0):
                     bar.set_postfix_str(self.log_window())
                 if last or self.step % config.validate_every == 0:
-                    bound = self.validate()
-                    bar.write(f"step {self.step}: validation bound {bound.total:.2f} nats per image", sys.stderr)
+                    self.validate()
+                    bar.write(f"step {self.step}: validation {self.validation}", sys.stderr)
                 if last or self.step % config.checkpoint_every == 0:
                     self.save()
                 if last or self.step % config.pictures_every == 0:
@@ -161,15 +157,12 @@ class Trainer:
 
     def log_window(self) -> str:
         """Write the means since the last line to metrics.jsonl and return them in a few words."""
-        seconds, norm, reconstruction, *per_step = np.array(self.window).mean(axis=0).tolist()
-        latent = sum(per_step)
+        seconds, norm, *means = np.array(self.window).mean(axis=0).tolist()
+        fields, words = self.task.summary(means)
         self.log(
             step=self.step,
             epoch=self.step * self.config.batch_size / len(self.data.train),
-            loss=reconstruction + latent,
-            reconstruction=reconstruction,
-            latent=latent,
-            latent_per_step=[round(nats, 5) for nats in per_step],
+            **fields,
             gradient_norm=norm,
             learning_rate=self.learning_rate(),
             images_per_second=self.config.batch_size / seconds,
@@ -177,7 +170,7 @@ class Trainer:
             skipped=self.skipped,
         )
         self.window = []
-        return f"{reconstruction + latent:.1f} nats, KL {latent:.1f}"
+        return words
 
     def log(self, **values) -> None:
         """Append one line to metrics.jsonl."""
@@ -202,34 +195,25 @@ class Trainer:
         except (ValueError, LookupError, TypeError):
             return False
 
-    def validate(self) -> Loss:
-        """Return the bound on held-out images, in nats per image, with the averaged parameters, and log it."""
-        config, valid, model = self.config, self.data.valid, self.model
-        count = min(config.validation_images or len(valid), len(valid))
-        with averaged(model, self.adam):
-            bound = mean_bound(model, valid, count, stream(config.seed, VALIDATION))
-        self.log(
-            step=self.step,
-            validation_loss=bound.total,
-            validation_reconstruction=bound.reconstruction,
-            validation_latent=bound.latent,
-            validation_images=count,
-            seconds=self.seconds,
-        )
-        self.validation = bound
-        return bound
+    def validate(self) -> dict:
+        """Measure on held-out images with the averaged parameters; log and return it."""
+        config, images = self.config, len(self.data.valid)
+        count = min(config.validation_images or images, images)
+        with averaged(self.model, self.adam):
+            fields, self.validation = self.task.validate(count, stream(config.seed, VALIDATION))
+        self.log(step=self.step, **fields, validation_images=count, seconds=self.seconds)
+        return fields
 
     def draw(self) -> None:
-        """Write samples.gif and samples.png: images from the prior, by the averaged parameters."""
+        """Write samples.gif and samples.png, by the averaged parameters."""
         with averaged(self.model, self.adam):
-            drawing = self.model.draw(SAMPLE_COUNT, seed=self.config.seed)
-        write_gif(self.folder / "samples.gif", sequence_frames(drawing.frames, write=drawing.write))
-        write_png(self.folder / "samples.png", sheet(drawing.frames[-1]))
+            self.task.pictures(self.folder, self.config.seed)
 
     def description(self) -> dict:
         """Return the run's settings as they stand in config.json."""
         train = dataclasses.asdict(self.config)
-        return {"model": dataclasses.asdict(self.experiment.model), "train": train, "data": self.data.note}
+        model = dataclasses.asdict(self.experiment.model)
+        return {"network": self.experiment.network, "model": model, "train": train, "data": self.data.note}
 
     def save(self) -> None:
         """Write checkpoint.npz."""
@@ -264,9 +248,9 @@ class Trainer:
     def is_state(self, state: dict) -> bool:
         """Tell whether `state`, read from a file, is one that `save` writes."""
         counts = (state.get(name) for name in ("step", "updates", "skipped", "skipped_in_a_row"))
-        row = [0.0] * (3 + self.experiment.model.glimpses)
         try:
-            numbers = np.array([row] + state["window"], np.float64)  # ValueError: lines of other lengths
+            rows = [[0.0] * self.columns] + state["window"]
+            numbers = np.array(rows, np.float64)  # ValueError where rows have other lengths
             seconds = float(state["seconds"])
         except (LookupError, TypeError, ValueError, OverflowError):
             return False
@@ -275,7 +259,7 @@ class Trainer:
 
 
 @contextlib.contextmanager
-def averaged(model: DRAW, adam: Adam):
+def averaged(model: Network, adam: Adam):
     """Within it the model has the averaged parameters."""
     kept = model.flat_params.copy()
     model.flat_params[:] = adam.average
@@ -307,24 +291,3 @@ class Interruptible:
 
     def __exit__(self, *_) -> None:
         self.restore()
-
-
-def draw_noise(config: DRAWConfig, images: int, rng: np.random.Generator) -> np.ndarray:
-    """Return standard normal noise (T, images, Z) in single precision."""
-    return rng.standard_normal((config.glimpses, images, config.latent_size), np.float32)
-
-
-def mean_bound(model: DRAW, split, count: int, rng: np.random.Generator) -> Loss:
-    """Return the mean loss of the first `count` images of a split."""
-    reconstruction, latent = 0.0, np.zeros(model.config.glimpses)
-    for images in batches(split, count, rng):
-        loss = model.loss(images, draw_noise(model.config, len(images), rng))
-        reconstruction += loss.reconstruction * len(images) / count
-        latent += loss.latent_per_step * (len(images) / count)
-    return Loss(reconstruction, latent)
-
-
-def batches(split, count: int, rng: np.random.Generator, size: int = 250) -> Iterator[np.ndarray]:
-    """Yield the first `count` images of a split in order, as arrays (B, C, H, W), B = `size` or, at the end, less."""
-    for first in range(0, count, size):
-        yield split.batch(np.arange(first, min(first + size, count)), rng)

@@ -17,9 +17,9 @@ from runs import experiment, small_strokes  # noqa: F401
 
 from minidraw import checkpoint as checkpoints
 from minidraw.checkpoint import FORMAT, VECTORS, Checkpoint, load, save
-from minidraw.config import parameter_count
 from minidraw.errors import UserError
 from minidraw.model import DRAW
+from minidraw.network import parameter_count
 
 STATE = {"step": 3, "updates": 2, "skipped": 1, "skipped_in_a_row": 0, "seconds": 0.125, "window": [[0.1, 2.0, 3.0]]}
 
@@ -27,7 +27,7 @@ STATE = {"step": 3, "updates": 2, "skipped": 1, "skipped_in_a_row": 0, "seconds"
 def whole(dtype=np.float32) -> Checkpoint:
     rng = np.random.default_rng(0)
     small = experiment(image_shape=(1, 6, 5))
-    size = parameter_count(small.model)
+    size = parameter_count(DRAW, small.model)
     return Checkpoint(small, STATE, {name: rng.standard_normal(size).astype(dtype) ** 2 for name in VECTORS})
 
 
@@ -248,7 +248,7 @@ def test_an_array_that_claims_any_shape(path, name, head):
 
 @pytest.mark.parametrize("descr", [">f4", "<f2", "<c8", "|O", "<i4", "|V4", "<U1", "junk", "<f4' , 'x': '", "|b1"])
 def test_an_array_of_another_type(path, descr):
-    size = parameter_count(whole().experiment.model)
+    size = parameter_count(DRAW, whole().experiment.model)
     replace_member(path, "average.npy", member(f"({size},)", descr) + bytes(16 * size))
     refused(path)
 
@@ -269,7 +269,7 @@ def test_an_array_of_another_version(path, version):
 
 @pytest.mark.parametrize("name", ["header", "average", "adam_square"])
 def test_a_member_that_unpacks_to_very_much_takes_no_memory(path, name):
-    size = parameter_count(whole().experiment.model)
+    size = parameter_count(DRAW, whole().experiment.model)
     bomb = member(f"({size},)", "|u1" if name == "header" else "<f4") + bytes(64 << 20)
     replace_member(path, f"{name}.npy", bomb, zipfile.ZIP_DEFLATED)
     assert path.stat().st_size < 1 << 20
@@ -280,7 +280,7 @@ def test_a_config_that_claims_a_large_network_takes_no_memory(tmp_path):
     for sizes in ({"enc_size": 5000}, {"image_shape": [1, 4000, 4000]}, {"glimpses": 10**9}, {"dec_size": 10**9}):
         claim = header()
         claim["model"] |= sizes
-        size = min(10**7, parameter_count(dataclasses.replace(whole().experiment.model, **sizes)))
+        size = min(10**7, parameter_count(DRAW, dataclasses.replace(whole().experiment.model, **sizes)))
         write(tmp_path / "a.npz", claim)
         replace_member(tmp_path / "a.npz", "average.npy", member(f"({size},)") + bytes(64))
         refused(tmp_path / "a.npz", "claims|too large")

@@ -22,7 +22,7 @@ from minidraw import cli, data, evaluate, reconstruct
 from minidraw.errors import UserError
 from minidraw.parallel import WorkerDied
 from minidraw.pictures import GREEN, RED
-from minidraw.trainer import draw_noise
+from minidraw.tasks import draw_noise
 
 H = W = 28
 
@@ -241,7 +241,7 @@ def network(trained):
 
 @pytest.fixture
 def seven_at_a_time(monkeypatch):
-    monkeypatch.setattr(evaluate, "batches", functools.partial(minidraw.trainer.batches, size=7))
+    monkeypatch.setattr(evaluate, "batches", functools.partial(minidraw.tasks.batches, size=7))
 
 
 def test_evaluate_prints_the_bound_over_the_whole_test_set_with_its_terms(here, trained, capsys, seven_at_a_time):
@@ -281,7 +281,7 @@ def test_the_error_tells_how_far_means_of_other_images_lie():
     """Over many made-up data sets, the spread of the mean and the error that is told agree."""
 
     class Known:
-        config = minidraw.trainer.DRAWConfig(glimpses=1, latent_size=1)
+        config = minidraw.DRAWConfig(glimpses=1, latent_size=1)
 
         def losses(self, x, noise):
             return x.ravel(), np.zeros((1, len(x)))
@@ -605,7 +605,7 @@ def test_runs_are_numbered_and_resume_takes_the_latest_of_the_preset(here, capsy
     os.utime("runs/strokes-other/checkpoint.npz")
     capsys.readouterr()
     assert run("train", "--resume", "--steps", 4, "--threads", 1) == 0
-    assert capsys.readouterr().out.endswith("drawings: runs/strokes-2/samples.gif\n")
+    assert capsys.readouterr().out.endswith("pictures: runs/strokes-2/samples.gif\n")
     assert checkpoints.load("runs/strokes-2").state["step"] == 4
     assert checkpoints.load("runs/strokes-other").state["step"] == 2
 

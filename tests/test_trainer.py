@@ -18,7 +18,8 @@ from minidraw import checkpoint as checkpoints
 from minidraw.data import Dataset, Images
 from minidraw.errors import UserError
 from minidraw.model import DRAW, Loss
-from minidraw.trainer import Diverged, Trainer, mean_bound
+from minidraw.tasks import mean_bound
+from minidraw.trainer import Diverged, Trainer
 
 # ------------------------------------------------------------------------------------------------- what is computed
 
@@ -64,10 +65,10 @@ class Recorder:
 
 
 def minibatches(of: Trainer, steps) -> list[list[int]]:
-    of.data = dataclasses.replace(of.data, train=Recorder(of.data.train))
+    of.task.data = dataclasses.replace(of.data, train=Recorder(of.data.train))
     for step in steps:
         of.minibatch(step)
-    return of.data.train.asked
+    return of.task.data.train.asked
 
 
 def test_every_epoch_is_a_fresh_permutation_that_depends_on_seed_and_step_alone(tmp_path):
@@ -118,7 +119,7 @@ def test_an_update_is_adam_with_the_gradient_clipped_by_its_global_norm(tmp_path
 
 def test_mean_bound_is_the_mean_over_images_also_with_a_short_last_batch(monkeypatch):
     class Counting:
-        config = minidraw.trainer.DRAWConfig(glimpses=2, latent_size=3)
+        config = minidraw.DRAWConfig(glimpses=2, latent_size=3)
 
         def loss(self, x, noise):
             assert noise.shape == (2, len(x), 3)
@@ -136,11 +137,11 @@ def test_validation_uses_the_averaged_parameters_and_puts_the_others_back(tmp_pa
     for _ in range(5):
         of.update()
     before = of.model.flat_params.copy()
-    bound = of.validate()
+    bound = of.validate()["validation_loss"]
     assert (of.model.flat_params == before).all() and (before != of.adam.average).any()
     of.model.flat_params[:] = of.adam.average
     rng = minidraw.trainer.stream(0, minidraw.trainer.VALIDATION)
-    assert mean_bound(of.model, of.data.valid, 13, rng).total == bound.total
+    assert mean_bound(of.model, of.data.valid, 13, rng).total == bound
     assert metrics(tmp_path)[-1]["validation_images"] == 13
 
 
@@ -276,10 +277,10 @@ def test_a_run_leaves_a_folder_with_all_that_came_of_it(tmp_path, capsys):
         assert line["validation_images"] == 20
 
     assert out.splitlines() == [
-        f"validation bound: {validation[-1]['validation_loss']:.2f} nats per image "
+        f"validation bound {validation[-1]['validation_loss']:.2f} nats per image "
         f"(reconstruction {validation[-1]['validation_reconstruction']:.2f} "
         f"+ latent {validation[-1]['validation_latent']:.2f}), 25 steps, 0.0 minutes",
-        f"drawings: {folder / 'samples.gif'}",
+        f"pictures: {folder / 'samples.gif'}",
     ]
     assert [line.partition(":")[0] for line in err.splitlines()] == ["step 10", "step 20", "step 25"]
 
@@ -305,8 +306,8 @@ def test_two_images_are_learned_to_within_a_nat_of_the_one_bit_that_tells_them_a
     sizes = {"image_shape": (1, 4, 3), "write_size": None, "pictures_every": 999, "averaging": 0.9}
     small = experiment(**sizes, steps=400, validate_every=400, checkpoint_every=400, learning_rate=0.02)
     of = Trainer(small, Dataset("halves", split, split, split, note=""), tmp_path, threads=1)
-    assert of.validate().total == pytest.approx(12 * math.log(2), abs=0.3), "the mean image tells nothing"
-    assert of.run() and math.log(2) - 0.01 < of.validation.total < math.log(2) + 1
+    assert of.validate()["validation_loss"] == pytest.approx(12 * math.log(2), abs=0.3), "the mean image tells nothing"
+    assert of.run() and math.log(2) - 0.01 < of.validate()["validation_loss"] < math.log(2) + 1
 
 
 def test_a_run_of_minutes_ends_by_the_clock(tmp_path):

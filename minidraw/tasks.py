@@ -1,0 +1,200 @@
+"""What a network is trained to do: DRAW to draw, RAM to classify. The trainer is the same for both.
+
+A task makes the network and its minibatches, says which numbers of a step are kept and how they are logged, measures
+on held-out images, and makes pictures.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+
+from .backend import to_device
+from .classifier import RAM, RAMLoss
+from .config import DRAWConfig
+from .data import Dataset, mean_image
+from .errors import UserError
+from .model import DRAW, Loss
+from .network import Network
+from .pictures import sequence_frames, sheet, write_gif, write_png
+
+SAMPLES = 64  # drawings in samples.gif
+LOOKS = 12  # classified images in samples.gif
+DARKEST = 1e-3  # where the mean image is 0 or 1, its logit is taken as if it were this far from it
+CHUNK = 250  # held-out images at a time
+
+
+class Task(ABC):
+    """What `model` is trained for. `rng` arguments are the only source of randomness."""
+
+    Network: ClassVar[type[Network]]
+
+    def __init__(self, config: Any, data: Dataset, seed: int, backend: str, threads: int | None):
+        self.data = data
+        self.model = self.Network(config, backend, seed=seed, threads=threads)
+
+    @abstractmethod
+    def prepare(self, rng: np.random.Generator) -> None:
+        """Set what the start values owe to the data."""
+
+    @abstractmethod
+    def inputs(self, chosen: np.ndarray, images: np.random.Generator, noise: np.random.Generator) -> tuple:
+        """Return the arguments of model.loss_and_grads for the chosen training images."""
+
+    @property
+    @abstractmethod
+    def row_length(self) -> int:
+        """How many numbers a row has."""
+
+    @abstractmethod
+    def row(self, loss: Any) -> list[float]:
+        """Return the numbers of a step that are kept until the next line of the log; finite if the loss is."""
+
+    @abstractmethod
+    def summary(self, means: list[float]) -> tuple[dict, str]:
+        """Return the mean of rows as fields of the log, `loss` first, and in a few words."""
+
+    @abstractmethod
+    def validate(self, count: int, rng: np.random.Generator) -> tuple[dict, str]:
+        """Measure on the first `count` held-out images: fields of the log, `validation_loss` first, and in words."""
+
+    @abstractmethod
+    def pictures(self, folder: Path, seed: int) -> None:
+        """Write samples.gif and samples.png."""
+
+
+class DrawingTask(Task):
+    """DRAW: the loss is the variational bound in nats per image (eq. 12)."""
+
+    Network = DRAW
+
+    def prepare(self, rng: np.random.Generator) -> None:
+        """Let the canvas start at the mean training image."""
+        mean = np.clip(mean_image(self.data.train, rng), DARKEST, 1 - DARKEST).ravel()
+        self.model.params["canvas0"][:] = to_device(np.log(mean / (1 - mean)), self.model.xp, self.model.dtype)
+
+    def inputs(self, chosen: np.ndarray, images: np.random.Generator, noise: np.random.Generator) -> tuple:
+        """Return images (B, C, H, W) and noise (T, B, Z)."""
+        return self.data.train.batch(chosen, images), draw_noise(self.model.config, len(chosen), noise)
+
+    @property
+    def row_length(self) -> int:
+        """One more than glimpses."""
+        return 1 + self.model.config.glimpses
+
+    def row(self, loss: Loss) -> list[float]:
+        """Return the reconstruction loss and the KL of every glimpse, in nats."""
+        return [loss.reconstruction, *loss.latent_per_step.tolist()]
+
+    def summary(self, means: list[float]) -> tuple[dict, str]:
+        """Return the bound and its terms."""
+        reconstruction, *per_step = means
+        latent = sum(per_step)
+        fields = {"loss": reconstruction + latent, "reconstruction": reconstruction, "latent": latent}
+        fields["latent_per_step"] = [round(nats, 5) for nats in per_step]
+        return fields, f"{reconstruction + latent:.1f} nats, KL {latent:.1f}"
+
+    def validate(self, count: int, rng: np.random.Generator) -> tuple[dict, str]:
+        """Return the bound on held-out images."""
+        bound = mean_bound(self.model, self.data.valid, count, rng)
+        terms = {"loss": bound.total, "reconstruction": bound.reconstruction, "latent": bound.latent}
+        words = f"bound {bound.total:.2f} nats per image"
+        words += f" (reconstruction {bound.reconstruction:.2f} + latent {bound.latent:.2f})"
+        return {f"validation_{name}": value for name, value in terms.items()}, words
+
+    def pictures(self, folder: Path, seed: int) -> None:
+        """Draw from the prior."""
+        drawing = self.model.draw(SAMPLES, seed)
+        write_gif(folder / "samples.gif", sequence_frames(drawing.frames, write=drawing.write))
+        write_png(folder / "samples.png", sheet(drawing.frames[-1]))
+
+
+class ClassifyingTask(Task):
+    """RAM: the loss is the cross entropy in nats per image."""
+
+    Network = RAM
+
+    def __init__(self, config: Any, data: Dataset, seed: int, backend: str, threads: int | None):
+        if data.train.labels is None:
+            raise UserError(f"{data.name} has no labels, and a classifier learns from labels; choose another --data")
+        super().__init__(config, data, seed, backend, threads)
+
+    def prepare(self, rng: np.random.Generator) -> None:
+        """Leave the start values as they are."""
+
+    def inputs(self, chosen: np.ndarray, images: np.random.Generator, noise: np.random.Generator) -> tuple:
+        """Return images (B, C, H, W) and labels (B,)."""
+        return self.data.train.batch(chosen, images), self.data.train.labels[chosen]
+
+    @property
+    def row_length(self) -> int:
+        """Two."""
+        return 2
+
+    def row(self, loss: RAMLoss) -> list[float]:
+        """Return the cross entropy in nats and the share of wrong labels."""
+        return [loss.total, loss.error]
+
+    def summary(self, means: list[float]) -> tuple[dict, str]:
+        """Return cross entropy and error."""
+        return {"loss": means[0], "error": means[1]}, f"{means[0]:.3f} nats, {100 * means[1]:.1f} % wrong"
+
+    def validate(self, count: int, rng: np.random.Generator) -> tuple[dict, str]:
+        """Return cross entropy and error on held-out images."""
+        nats, wrong = classify(self.model, self.data.valid, count, rng)
+        fields = {"validation_loss": float(nats.mean()), "validation_error": float(wrong.mean())}
+        return fields, f"error {100 * wrong.mean():.2f} %, cross entropy {nats.mean():.4f} nats per image"
+
+    def pictures(self, folder: Path, seed: int) -> None:
+        """Show how held-out images are looked at: the window on the image, and beside it what is seen (fig. 5)."""
+        images = self.data.valid.batch(np.arange(min(LOOKS, len(self.data.valid))), np.random.default_rng(seed))
+        glimpses, read = self.model.look(images)
+        frames = [enlarge(glimpse, images.shape[2:]) for glimpse in glimpses]
+        sheets = sequence_frames(np.stack(frames), read=read, originals=images, columns=4)
+        write_gif(folder / "samples.gif", sheets, fps=2)
+        write_png(folder / "samples.png", sheets[len(glimpses) - 1])
+
+
+TASKS: dict[type[Network], type[Task]] = {task.Network: task for task in (DrawingTask, ClassifyingTask)}
+
+
+def draw_noise(config: DRAWConfig, images: int, rng: np.random.Generator) -> np.ndarray:
+    """Return standard normal noise (T, images, Z) in single precision."""
+    return rng.standard_normal((config.glimpses, images, config.latent_size), np.float32)
+
+
+def batches(split, count: int, rng: np.random.Generator, size: int = CHUNK) -> Iterator[np.ndarray]:
+    """Yield the first `count` images of a split in order, as arrays (B, C, H, W), B = `size` or, at the end, less."""
+    for first in range(0, count, size):
+        yield split.batch(np.arange(first, min(first + size, count)), rng)
+
+
+def mean_bound(model: DRAW, split, count: int, rng: np.random.Generator) -> Loss:
+    """Return the mean loss of the first `count` images of a split."""
+    reconstruction, latent = 0.0, np.zeros(model.config.glimpses)
+    for images in batches(split, count, rng):
+        loss = model.loss(images, draw_noise(model.config, len(images), rng))
+        reconstruction += loss.reconstruction * len(images) / count
+        latent += loss.latent_per_step * (len(images) / count)
+    return Loss(reconstruction, latent)
+
+
+def classify(model: RAM, split, count: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Return the cross entropy in nats, and whether the likeliest label is wrong, of the first `count` images."""
+    labels = split.labels[:count]
+    log_p = np.concatenate([model.log_probabilities(images) for images in batches(split, count, rng)])  # (count, K)
+    return -log_p[np.arange(count), labels].astype(np.float64), log_p.argmax(axis=1) != labels
+
+
+def enlarge(glimpses: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """Show glimpses (n, C, N, N) as large as fits on black images (n, C, H, W)."""
+    n, C, N, _ = glimpses.shape
+    H, W = shape
+    times = max(1, min(H, W) // N)
+    top, left = max(0, (H - times * N) // 2), max(0, (W - times * N) // 2)
+    shown = np.zeros((n, C, H, W), np.float32)
+    large = glimpses.repeat(times, axis=2).repeat(times, axis=3)
+    shown[:, :, top : top + times * N, left : left + times * N] = large[:, :, :H, :W]
+    return shown
