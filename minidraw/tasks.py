@@ -21,7 +21,7 @@ from .network import Network
 from .pictures import sequence_frames, sheet, write_gif, write_png
 
 SAMPLES = 64  # drawings in samples.gif
-LOOKS = 12  # classified images in samples.gif
+LOOKS = 6  # classified images in samples.gif
 DARKEST = 1e-3  # where the mean image is 0 or 1, its logit is taken as if it were this far from it
 CHUNK = 250  # held-out images at a time
 
@@ -152,7 +152,7 @@ class ClassifyingTask(Task):
         images = self.data.valid.batch(np.arange(min(LOOKS, len(self.data.valid))), np.random.default_rng(seed))
         glimpses, read = self.model.look(images)
         frames = [enlarge(glimpse, images.shape[2:]) for glimpse in glimpses]
-        sheets = sequence_frames(np.stack(frames), read=read, originals=images, columns=4)
+        sheets = sequence_frames(np.stack(frames), read=read, originals=images, columns=2, scale=2)
         write_gif(folder / "samples.gif", sheets, fps=2)
         write_png(folder / "samples.png", sheets[len(glimpses) - 1])
 
