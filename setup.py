@@ -14,6 +14,7 @@ REQUIRED = [
     "imageio>=2.31",  # pictures and GIFs, in and out
     "pillow>=10.1",  # what imageio reads and writes them with; palettes, resizing
     "pooch>=1.8",  # downloads; the place of the user's cache
+    "requests>=2.31",  # what pooch downloads with; goes on with a large file that broke off
     "tqdm>=4.66",  # progress bars
     "threadpoolctl>=3.2",  # one BLAS thread a shard
 ]
@@ -21,7 +22,9 @@ EXTRAS = {
     "test": [
         "pytest>=8",
         "autograd>=1.7",  # differentiates the reference, to check the gradients written by hand
+        "h5py>=3.8",  # writes and reads small files like SVHN's
     ],
+    "svhn": ["h5py>=3.8"],  # reads digitStruct.mat of the full house numbers
     "plots": ["matplotlib>=3.8"],  # the curves of minidraw.figures
     "cuda12": ["cupy-cuda12x>=13.3"],
     "cuda13": ["cupy-cuda13x>=14.0"],

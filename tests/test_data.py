@@ -35,12 +35,18 @@ def cache(tmp_path, monkeypatch):
 
 @pytest.fixture
 def host():
-    """A host on this machine: `pages` maps path -> (status, body), `asked` lists the paths asked for."""
+    """A host on this machine: `pages` maps path -> (status, body), `asked` lists the paths asked for.
+
+    It sends at most `cut` bytes at a time and, with `resumes`, the rest of a body to whoever asks for that.
+    """
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self):
             server.asked.append(self.path)
             status, body = server.pages.get(self.path, (404, HTML))
+            if server.resumes and status == 200 and (part := self.headers.get("Range")):
+                status, body = 206, body[int(part.removeprefix("bytes=").rstrip("-")) :]
+                server.asked[-1] += " " + part
             self.send_response(status)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
@@ -50,7 +56,7 @@ def host():
             pass
 
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.pages, server.asked, server.cut = {}, [], None
+    server.pages, server.asked, server.cut, server.resumes = {}, [], None, False
     server.url = f"http://127.0.0.1:{server.server_port}"
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
@@ -159,6 +165,25 @@ def test_mean_image_does_not_depend_on_the_chunk():
         np.testing.assert_allclose(mean, pixels.mean(axis=0) / 255, rtol=1e-6)
 
 
+def test_mean_image_of_many_is_that_of_some():
+    pixels = np.repeat(np.arange(10, dtype=np.uint8), 3).reshape(30, 1, 1, 1) * 17
+    split = data.Images(pixels)
+    np.testing.assert_allclose(data.mean_image(split, chunk=4, most=10), pixels.mean() / 255, rtol=1e-6)
+    np.testing.assert_array_equal(data.mean_image(split, most=30), data.mean_image(split))
+
+
+def test_joined_is_concatenated():
+    rng = np.random.default_rng(6)
+    parts = [rng.integers(0, 256, (n, 3, 2), np.uint8) for n in (4, 0, 1, 7)]
+    joined, whole = data.images.Joined(parts), np.concatenate(parts)
+    assert (joined.shape, joined.dtype, len(joined)) == (whole.shape, whole.dtype, 12)
+    for chosen in ([], [0], [11, 3, 4, 3, -1], np.arange(12)):
+        chosen = np.array(chosen, int)
+        np.testing.assert_array_equal(joined[chosen], whole[chosen])
+    with pytest.raises(IndexError):
+        joined[np.array([12])]
+
+
 def test_images_refuse_what_does_not_fit():
     good = np.zeros((4, 1, 3, 5), np.uint8)
     for pixels, kwargs in [
@@ -177,7 +202,23 @@ def test_images_refuse_what_does_not_fit():
 
 def test_unknown_name():
     assert "did you mean 'binarized_mnist'?" in refusal(data.load, "binarised_mnist")
-    assert data.names() == ("strokes", "binarized_mnist", "mnist")
+    assert data.names()[:3] == ("strokes", "binarized_mnist", "mnist") and data.names()[-1] == "folder:PATH"
+    assert "folder:PATH" in refusal(data.load, "folder")
+
+
+def test_how_to_add_a_data_set_is_true(tmp_path, monkeypatch):
+    """The loader in the package's docstring works as it stands, but for the file's size and checksum."""
+    content = np.random.default_rng(5).integers(0, 256, (500, 3, 8, 8), np.uint8).tobytes()
+    put(tmp_path, "faces.bin.gz", gzip.compress(content))
+    indented = [line[4:] for line in data.__doc__.splitlines() if line.startswith("    ")]
+    code = "\n".join(indented).replace("1234", str(len(content)), 1)
+    code = code.replace('"..."', repr(hashlib.sha256(content).hexdigest()), 1)
+    scope = {"File": File, "Dataset": data.Dataset, "Images": data.Images, "np": np}
+    exec(code, scope)
+    monkeypatch.setitem(data._LOADERS, "faces", scope["load"])
+    dataset = data.load("faces", str(tmp_path), download=False)
+    assert [len(dataset.train), len(dataset.valid), len(dataset.test)] == [400, 50, 50]
+    assert dataset.train.shape == (3, 8, 8) and "faces" in data.names()
 
 
 def test_strokes_need_no_folder_and_no_network(monkeypatch, cache):

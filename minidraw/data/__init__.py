@@ -10,14 +10,15 @@ To add one, write a file beside this one with a loader, and enter it in `_LOADER
         return Dataset("faces", Images(pixels[:400]), Images(pixels[400:450]), Images(pixels[450:]), note="...")
 
 A split need not be Images: whatever has `shape`, `labels`, `len()` and `batch(indices, rng)` will do, for example one
-that makes its images anew at every draw from the `rng` it is given.
+that makes its images anew at every draw from the `rng` it is given (cluttered.py). Files too large for memory are
+turned once into an array in the cache by `prepare` in prepared.py (svhn_cropped.py is the shortest example).
 """
 
 import os
 from pathlib import Path
 
 from ..errors import unknown
-from . import binarized_mnist, mnist
+from . import binarized_mnist, cifar10, cluttered, folder, mnist, svhn, svhn_cropped, two_digits
 from .files import Places
 from .images import Dataset, Images, mean_image
 
@@ -31,25 +32,28 @@ def load(name: str, data_dir: str | None = None, seed: int = 0, download: bool =
 
     Official files are looked for in `data_dir`, or else in the folder that MINIDRAW_DATA names (and in its sub-folder
     `name`), then in the cache, then downloaded unless `download` is false or MINIDRAW_OFFLINE is set. `seed` is for
-    data sets that are made, not read. Raises UserError for an unknown name, a wrong file, or files not to be had.
+    data sets that are made, not read. "folder:PATH" is a folder of anybody's pictures, or a file of arrays, see
+    folder.py. Raises UserError for an unknown name, a wrong file, or files not to be had.
     """
+    if name.startswith(folder.PREFIX):
+        return folder.load(name, cache_folder() / "folder")
     if name not in _LOADERS:
         raise unknown("data set", name, names())
-    folder = data_dir or os.environ.get("MINIDRAW_DATA")
+    where = data_dir or os.environ.get("MINIDRAW_DATA")
     online = download and os.environ.get("MINIDRAW_OFFLINE", "0") in ("", "0")
-    places = Places(name, Path(os.path.expanduser(folder)) if folder else None, cache_folder() / name, online)
+    places = Places(name, Path(os.path.expanduser(where)) if where else None, cache_folder() / name, online)
     return _LOADERS[name](places, seed)
 
 
 def names() -> tuple[str, ...]:
-    """Return the names that `load` knows."""
-    return tuple(_LOADERS)
+    """Return the names that `load` knows; the last one stands for any folder's."""
+    return (*_LOADERS, folder.PREFIX + "PATH")
 
 
 def cache_folder() -> Path:
     """Return the folder for downloads and parsed files: MINIDRAW_CACHE, else `minidraw` in the user's cache."""
-    if folder := os.environ.get("MINIDRAW_CACHE"):
-        return Path(os.path.expanduser(folder))
+    if where := os.environ.get("MINIDRAW_CACHE"):
+        return Path(os.path.expanduser(where))
     import pooch  # here, since importing it takes longer than a start without it
 
     return Path(pooch.os_cache("minidraw"))
@@ -63,4 +67,13 @@ def _strokes(places: Places, seed: int = 0) -> Dataset:
     return Dataset("strokes", *splits, note=f"strokes, made by minidraw itself with seed {seed}")
 
 
-_LOADERS = {"strokes": _strokes, "binarized_mnist": binarized_mnist.load, "mnist": mnist.load}
+_LOADERS = {
+    "strokes": _strokes,
+    "binarized_mnist": binarized_mnist.load,
+    "mnist": mnist.load,
+    "cluttered": cluttered.load,
+    "two_digits": two_digits.load,
+    "cifar10": cifar10.load,
+    "svhn_cropped": svhn_cropped.load,
+    "svhn": svhn.load,
+}

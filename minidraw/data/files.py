@@ -100,9 +100,9 @@ class Places:
                     failures.append(str(error))
                 else:
                     return {file.name: found[file.name] for file in files}
-        raise UserError(self._by_hand(choices, found, failures))
+        raise UserError(self.by_hand(choices, found, failures))
 
-    def _by_hand(self, choices: tuple[tuple[File, ...], ...], found: dict, failures: list[str]) -> str:
+    def by_hand(self, choices: tuple[tuple[File, ...], ...], found: dict, failures: list[str]) -> str:
         ways = []
         for files in choices:
             missing = [file for file in files if file.name not in found]
@@ -141,7 +141,7 @@ def fetch(file: File, folder: Path | None) -> bytes:
                 _download(url, scratch / name, limit=file.size + WRAPPING)
                 content = _verified(scratch / name, file)
             except (OSError, ValueError) as error:  # those of requests are OSErrors
-                reasons.append(f"{address.netloc}: {_reason(error)}")
+                reasons.append(f"{address.netloc}: {why(error)}")
                 continue
             if folder is not None:
                 with contextlib.suppress(OSError):
@@ -231,7 +231,7 @@ def _download(url: str, path: Path, limit: int) -> None:
             get(url, _Limited(out, limit), None)
 
 
-def _reason(error: Exception) -> str:
+def why(error: Exception) -> str:
     """Say shortly why a download failed; requests' own words are a paragraph each."""
     if getattr(error, "response", None) is not None:
         return f"HTTP {error.response.status_code}"

@@ -40,7 +40,38 @@ class Images:
         if self.packed:
             bits = np.unpackbits(chosen, axis=-1, count=math.prod(self.shape))  # (B, C·H·W)
             return bits.reshape(len(chosen), *self.shape).astype(np.float32)
-        return np.divide(chosen, np.float32(255), dtype=np.float32, order="C")  # 255 becomes exactly 1
+        return unit(chosen)
+
+
+class Joined:
+    """Arrays (n_k, ...) one after another, as one for whoever takes rows of it: for those too large to be joined.
+
+    >>> joined = Joined([np.zeros((2, 4), np.uint8), np.ones((3, 4), np.uint8)])
+    >>> joined.shape, joined[np.array([4, 0])].tolist()
+    ((5, 4), [[1, 1, 1, 1], [0, 0, 0, 0]])
+    """
+
+    def __init__(self, parts: list[np.ndarray]):
+        self.parts = parts
+        self.starts = np.cumsum([0, *(len(part) for part in parts)])  # of each part, and the end
+        self.shape, self.dtype = (int(self.starts[-1]), *parts[0].shape[1:]), parts[0].dtype
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, chosen: np.ndarray) -> np.ndarray:
+        """Return a copy of the rows `chosen`, integers (B,), as (B, ...)."""
+        chosen = np.arange(len(self))[chosen]  # refuses what is outside, and counts from the end
+        rows = np.empty((len(chosen), *self.shape[1:]), self.dtype)
+        for part, start, stop in zip(self.parts, self.starts, self.starts[1:], strict=False):
+            here = (start <= chosen) & (chosen < stop)
+            rows[here] = part[chosen[here] - start]
+        return rows
+
+
+def unit(pixels: np.ndarray) -> np.ndarray:
+    """Return uint8 pixels, 0..255, as a new C-contiguous float32 array in [0, 1]; 255 becomes exactly 1."""
+    return np.divide(pixels, np.float32(255), dtype=np.float32, order="C")
 
 
 @dataclass(frozen=True)
@@ -54,9 +85,15 @@ class Dataset:
     note: str
 
 
-def mean_image(split: Images, rng: np.random.Generator | None = None, chunk: int = 1000) -> np.ndarray:
-    """Return the mean of all images of `split`, float32 (C, H, W) in [0, 1], `chunk` images in memory at a time."""
+def mean_image(
+    split: Images, rng: np.random.Generator | None = None, chunk: int = 1000, most: int = 50_000
+) -> np.ndarray:
+    """Return the mean image of `split`, float32 (C, H, W) in [0, 1], `chunk` images in memory at a time.
+
+    Of more than `most` images, that many, evenly spaced, stand for all.
+    """
+    chosen = np.arange(min(len(split), most)) * len(split) // min(len(split), most)  # (n,)
     total = np.zeros(split.shape)  # (C, H, W), float64
-    for start in range(0, len(split), chunk):
-        total += split.batch(np.arange(start, min(start + chunk, len(split))), rng).sum(axis=0, dtype=np.float64)
-    return (total / len(split)).astype(np.float32)
+    for start in range(0, len(chosen), chunk):
+        total += split.batch(chosen[start : start + chunk], rng).sum(axis=0, dtype=np.float64)
+    return (total / len(chosen)).astype(np.float32)

@@ -1,5 +1,6 @@
 """MNIST in grey: LeCun, Cortes and Burges' four IDX files; the last 10,000 training images serve for validation."""
 
+import dataclasses
 import math
 from dataclasses import dataclass
 
@@ -59,6 +60,11 @@ def load(places: Places, seed: int = 0, spec: Spec = OFFICIAL) -> Dataset:
         Images(x_test[:, None], y_test),
         "MNIST (LeCun, Cortes, Burges 1998), grey; validation: the last 10,000 images of the training file",
     )
+
+
+def places_of(places: Places) -> Places:
+    """Return the places of MNIST's own files, for a data set that is made from them."""
+    return dataclasses.replace(places, name="mnist", cache=places.cache.parent / "mnist")
 
 
 def parse_idx(content: bytes, shape: tuple[int, ...], name: str) -> np.ndarray:

@@ -1,0 +1,59 @@
+"""Cluttered MNIST (section 4.1): a digit somewhere in 100 x 100 pixels, among eight scraps of other digits.
+
+The recipe is that of Mnih et al. (2014, arXiv:1406.6247), which the paper took over to compare with their model.
+"""
+
+import numpy as np
+
+from . import mnist
+from .files import Places
+from .images import Dataset, unit
+from .patches import add, cut
+
+SIDE = 100  # pixels, of an image
+SCRAPS, SCRAP = 8, 8  # how many, and their side in pixels
+
+
+class Cluttered:
+    """A split whose images are made anew at every draw; `digits` is uint8 (n, h, w), `labels` uint8 (n,).
+
+    Image i shows digit i of the split, once; only its place and what lies around it change.
+    """
+
+    def __init__(self, digits: np.ndarray, labels: np.ndarray, side: int = SIDE, scraps: int = SCRAPS):
+        self.digits, self.labels, self.side, self.scraps = digits, labels, side, scraps
+        self.shape = (1, side, side)
+
+    def __len__(self) -> int:
+        return len(self.digits)
+
+    def batch(self, indices, rng: np.random.Generator | None = None) -> np.ndarray:
+        """Return the digits at `indices` (B,), cluttered, as float32 (B, 1, side, side) in [0, 1].
+
+        Everything random comes from `rng`; without one it is that of seed 0, the same at every call.
+        """
+        rng = np.random.default_rng(0) if rng is None else rng
+        own = self.digits[np.asarray(indices)]  # (B, h, w)
+        n, h, w = self.digits.shape
+        size = (self.scraps, B) = (self.scraps, len(own))
+        chosen = rng.integers(n, size=size)  # with replacement, of any class
+        y, x = (rng.integers(length - SCRAP + 1, size=size) for length in (h, w))
+        scraps = cut(self.digits, chosen, y, x, SCRAP)  # (scraps, B, 8, 8)
+        y, x = rng.integers(self.side - SCRAP + 1, size=(2, *size))
+        images = np.zeros((B, self.side, self.side), np.float32)
+        for k in range(self.scraps):  # one after another, since two scraps of an image may overlap
+            add(images, unit(scraps[k]), y[k], x[k])
+        # The recipe clips here too; as nothing is negative, clipping once, below, gives the same image.
+        add(images, unit(own), rng.integers(self.side - h + 1, size=B), rng.integers(self.side - w + 1, size=B))
+        np.minimum(images, 1, out=images)
+        return images[:, None]
+
+
+def load(places: Places, seed: int = 0, spec: mnist.Spec = mnist.OFFICIAL) -> Dataset:
+    """Return cluttered MNIST, (1, 100, 100) with the digits' labels, 50,000 / 10,000 / 10,000; `seed` is not used.
+
+    Needs the files of `mnist`, in their places. Raises UserError where one is wrong or not to be had.
+    """
+    digits = mnist.load(mnist.places_of(places), spec=spec)
+    splits = (Cluttered(split.pixels[:, 0], split.labels) for split in (digits.train, digits.valid, digits.test))
+    return Dataset("cluttered", *splits, note=f"cluttered, made at every draw from {digits.note}")

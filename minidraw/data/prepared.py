@@ -1,0 +1,176 @@
+"""Data sets prepared once: pictures of any kind become one array of bytes in the cache, memory-mapped ever after.
+
+A prepared file is a .npy file that any NumPy opens, with a line of JSON behind it that says what it was made from: in
+one file, so that the two can never belong to different preparations.
+"""
+
+import contextlib
+import hashlib
+import json
+import math
+import os
+import shutil
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ..errors import UserError
+from .files import File, Places, one_line
+from .large import download, is_official, stamp
+
+ABANDONED = 600  # seconds without a byte after which an unfinished file counts as left behind
+# What is made of a file: the number of rows, and then blocks of them, (first row, uint8 (k, *row)), in any order.
+Maker = Callable[[Path], tuple[int, Iterator[tuple[int, np.ndarray]]]]
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A file's array, uint8 (n, *row), memory-mapped, and whether that file is the official one."""
+
+    array: np.ndarray
+    official: bool
+
+
+def prepare(
+    places: Places,
+    files: tuple[File, ...],
+    row: tuple[int, ...],
+    make: Maker,
+    version: int,
+    strict: bool = False,
+    ready: Callable[[], None] = lambda: None,
+) -> list[Prepared]:
+    """Return what `make` makes of each of the `files`, from the cache where it is there already.
+
+    A file in the user's folder goes first, also one of another size than the official one, unless `strict`; then what
+    was prepared from the official one; then that is downloaded, and removed again once it is prepared. `version` is to
+    rise whenever `make` changes. `ready` may refuse before there is anything to download or to read. Raises UserError.
+    """
+    found = []
+    for file in files:
+        path = places.find(file)
+        official = path is None or is_official(path, file, places.cache)
+        if strict and not official:
+            raise UserError(
+                f"{path} is not the official {file.name}: it holds {path.stat().st_size} bytes, not {file.size}; "
+                "delete it or put the right one there"
+            )
+        source = {"official": file.name, "sha256": file.sha256} if official else {"stamp": stamp(path)}
+        ending = "" if official else "-" + hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:12]
+        target = places.cache / f"{file.name.partition('.')[0]}{ending}.npy"
+        found.append((path, official, target, {"version": version} | source))
+    arrays = [read(target, source, row) for _, _, target, source in found]
+    missing = tuple(
+        file
+        for file, array, (path, *_) in zip(files, arrays, found, strict=True)
+        if array is None and path is None and not (places.cache / file.name).is_file()
+    )
+    if missing and not places.download:
+        raise UserError(places.by_hand((missing,), {}, []))
+    for k, (file, (path, _, target, source)) in enumerate(zip(files, found, strict=True)):
+        if arrays[k] is None:
+            ready()
+            archive = path or _obtain(places, file)
+            write(target, source, row, *make(archive))
+            arrays[k] = read(target, source, row)
+            if path is None:
+                archive.unlink(missing_ok=True)
+    return [Prepared(array, official) for array, (_, official, *_) in zip(arrays, found, strict=True)]
+
+
+def read(path: Path, source: dict, row: tuple[int, ...] | None = None) -> np.ndarray | None:
+    """Return the array (n, *row) in `path`, memory-mapped; None unless it is whole and was made from `source`.
+
+    Without `row`, the rows may have any shape.
+    """
+    with contextlib.suppress(OSError, ValueError), open(path, "rb") as file:
+        np.lib.format.read_magic(file)
+        shape, _, dtype = np.lib.format.read_array_header_1_0(file)
+        offset = file.tell()
+        if dtype == np.uint8 and shape[1:] == (row or shape[1:]) and min(shape, default=0) > 0:
+            file.seek(offset + math.prod(shape))
+            if json.loads(file.read(1 << 20)) == source:
+                return np.asarray(np.memmap(path, np.uint8, "r", offset, shape))
+    return None
+
+
+def write(path: Path, source: dict, row: tuple[int, ...], n: int, blocks: Iterator[tuple[int, np.ndarray]]) -> None:
+    """Write the blocks of an array (n, *row) made from `source` to `path`, as they come: in the end all, or nothing.
+
+    Raises UserError where it cannot be written, and whatever comes from `blocks`.
+    """
+    size, rows = math.prod(row), 0
+    unfinished = path.parent / f".{path.name}.{os.getpid()}.tmp"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _remove_abandoned(path.parent)
+        if (free := shutil.disk_usage(path.parent).free) < n * size:
+            raise UserError(
+                f"{path.parent} has room for {free / 1e9:.1f} GB, not for the {n * size / 1e9:.1f} GB of {path.name}; "
+                "make room, or let MINIDRAW_CACHE name another folder"
+            )
+        # Written, not memory-mapped: on a full disk that is an error, and not the end of the process.
+        with open(unfinished, "wb") as file:
+            header = {"descr": "|u1", "fortran_order": False, "shape": (n, *row)}
+            np.lib.format.write_array_header_1_0(file, header)
+            offset = file.tell()
+            for first, block in blocks:
+                if block.dtype != np.uint8 or block.shape[1:] != row or first + len(block) > n:
+                    raise ValueError(f"a block {block.dtype} {block.shape} at row {first} of {(n, *row)}")
+                file.seek(offset + first * size)
+                file.write(np.ascontiguousarray(block))
+                rows += len(block)
+            if rows != n:
+                raise ValueError(f"{rows} of {n} rows were made")
+            file.seek(offset + n * size)
+            file.write(json.dumps(source).encode() + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(unfinished, path)
+    except OSError as error:
+        reason = error.strerror or one_line(error)
+        raise UserError(f"cannot write {path}: {reason}; let MINIDRAW_CACHE name a folder with room") from error
+    finally:
+        with contextlib.suppress(OSError):
+            unfinished.unlink(missing_ok=True)
+
+
+def progress(total: int, what: str):
+    """Return a progress bar over `total` steps; on a terminal only, elsewhere one line says what is being done."""
+    import tqdm
+
+    bar = tqdm.tqdm(total=total, desc=what, leave=False, disable=None, file=sys.stderr)
+    if bar.disable:
+        print(f"{what}, once", file=sys.stderr)
+    return bar
+
+
+def _obtain(places: Places, file: File) -> Path:
+    """Return the path of `file` in the cache, downloaded if it is not there, or not rightly."""
+    path = places.cache / file.name
+    if path.is_file():
+        try:
+            if is_official(path, file, places.cache):
+                return path
+            problem = f"{path} is not the official {file.name}; delete it"
+        except UserError as error:
+            problem = str(error)
+        if not places.download:
+            raise UserError(problem)
+        print(problem, file=sys.stderr)
+    try:
+        return download(file, places.cache)
+    except UserError as error:
+        raise UserError(places.by_hand(((file,),), {}, [str(error)])) from error
+
+
+def _remove_abandoned(folder: Path) -> None:
+    """Remove what a preparation left that was killed: a file under way is written to all the time."""
+    for path in folder.glob(".*.npy.*.tmp"):
+        with contextlib.suppress(OSError):
+            if time.time() - path.stat().st_mtime > ABANDONED:
+                path.unlink()
