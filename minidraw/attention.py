@@ -12,7 +12,8 @@ import numpy as np
 
 from .backend import Array
 
-PARAMETERS = ("gX", "gY", "log sigma²", "log delta", "log gamma")  # the columns of a window's parameters
+# The columns of a window's parameters (eq. 21), with the tildes left out: delta in pixels is that of eq. 24.
+PARAMETERS = ("gX", "gY", "log sigma²", "log delta", "log gamma")
 
 
 class FilterTrace:
@@ -34,11 +35,11 @@ def place(window: Array, A: int, longest: int, N: int, axis: int, xp) -> tuple[A
     """
     centre = (window[:, axis, None] + 1.0) * ((A + 1) / 2)  # eqs 22, 23: g = (A + 1) / 2 (g~ + 1)
     delta = xp.exp(window[:, 3, None]) * ((longest - 1) / (N - 1))  # eq. 24
-    return centre + grid(N, window, xp) * delta, delta  # eq. 19
+    return centre + grid(N, window, xp) * delta, delta  # eqs 19, 20
 
 
 def grid(N: int, like: Array, xp) -> Array:
-    """Return i - N/2 - 0.5 for i = 1..N, the filters' places in units of the stride (eq. 19)."""
+    """Return i - N/2 - 0.5 for i = 1..N, the filters' places in units of the stride (eqs 19, 20)."""
     return xp.arange(1, N + 1, dtype=like.dtype) - (N / 2 + 0.5)
 
 
@@ -80,7 +81,8 @@ def filterbank_backward(trace: FilterTrace, t: int, window: Array, longest: int,
     dlogits *= F
     xp.multiply(F, trace.row[:, :, None], out=product)
     dlogits -= product
-    # logits = -(a - mu)² / (2 sigma²):  dmu = Σ_a dlogits (a - mu) / sigma², and Σ_a dlogits = 0, so a* serves for mu
+    # logits = -(a - mu)² / (2 sigma²), less a constant of the row:  dmu = Σ_a dlogits (a - mu) / sigma², and
+    # Σ_a dlogits = 0, so a* serves for mu
     precision = xp.exp(-window[:, 2])[:, None]  # 1 / sigma²  (B, 1)
     dlogits *= offset
     dmu = dlogits.sum(axis=2)  # (B, N), still to be multiplied by the precision
@@ -146,7 +148,7 @@ def read_backward(trace: ReadTrace, t: int, images: Array, glimpse: Array, dglim
     xp.matmul(dpatch, trace.columns[t].transpose(0, 1, 3, 2), out=trace.dF)
     xp.sum(trace.dF, axis=1, out=trace.y.dF)
     xp.matmul(F_Y.transpose(0, 2, 1)[:, None], dpatch, out=dcolumns)
-    # columns = images F_X^T:  dF_X = dcolumns^T images,  dimages = dcolumns F_X
+    # columns = images F_X^T:  dF_X = Σ_S dcolumns^T images, the S·H rows stacked,  dimages = dcolumns F_X
     rows = dcolumns.reshape(B, S * H, N)
     xp.matmul(rows.transpose(0, 2, 1), images.reshape(B, S * H, W), out=trace.x.dF)
     if dimages is not None:
@@ -191,7 +193,7 @@ def write_backward(trace: WriteTrace, t: int, dwritten: Array, xp) -> None:
     F_X, F_Y = trace.x.F[t], trace.y.F[t]
     N = F_X.shape[1]
     dwindow[:] = 0.0
-    # written = columns F_X:  dF_X = columns^T dwritten,  dcolumns = dwritten F_X^T
+    # written = columns F_X:  dF_X = Σ_C columns^T dwritten, the C·H rows stacked,  dcolumns = dwritten F_X^T
     xp.matmul(F_Y.transpose(0, 2, 1)[:, None], scaled, out=columns)
     flat = dwritten.reshape(B, C * H, W)
     xp.matmul(columns.reshape(B, C * H, N).transpose(0, 2, 1), flat, out=trace.x.dF)
@@ -203,7 +205,7 @@ def write_backward(trace: WriteTrace, t: int, dwritten: Array, xp) -> None:
     # scaled = patch / gamma:  dlog gamma = -Σ dscaled scaled,  dpatch = dscaled / gamma
     scaled *= dpatch
     xp.sum(scaled.reshape(B, C * N * N), axis=1, out=dwindow[:, 4])
-    xp.negative(dwindow[:, 4], out=dwindow[:, 4])
+    dwindow[:, 4] *= -1.0
     dpatch *= xp.exp(-window[:, 4])[:, None, None, None]
     filterbank_backward(trace.x, t, window, max(H, W), 0, dwindow, xp)
     filterbank_backward(trace.y, t, window, max(H, W), 1, dwindow, xp)

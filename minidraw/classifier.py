@@ -108,8 +108,13 @@ def forward(trace: RAMTrace, params: dict, x: Array, config: RAMConfig, xp) -> A
     return logits
 
 
-def backward(trace: RAMTrace, params: dict, grads: dict, x: Array, hot: Array, config: RAMConfig, weight, xp) -> None:
-    """Fill `grads` with the gradient of `weight` times the summed cross entropy; `hot` (B, K) is 1 at the label."""
+def backward(
+    trace: RAMTrace, params: dict, grads: dict, x: Array, hot: Array, config: RAMConfig, weight: float, xp
+) -> None:
+    """Fill `grads` with the gradient of `weight` times the summed cross entropy; `hot` (B, K) is 1 at the label.
+
+    trace.logits, which `forward` returned, is used up.
+    """
     T, R = config.glimpses, config.image_shape[0] * config.read_size**2
     images, inputs = x.reshape(len(x), *config.image_shape), trace.lstm.inputs
     # cross entropy = -log softmax(logits)[label]:  dlogits = softmax(logits) - hot
@@ -155,9 +160,8 @@ class RAMShard(Shard):
         """Do "predict" or "loss_and_grads"; see RAM."""
         x, hot = inputs
         trace = self.trace_for(len(x))
-        log_p = forward(trace, params, x, self.config, self.xp)
+        log_p = forward(trace, params, x, self.config, self.xp).copy()  # the trace's own is overwritten
         if task == "loss_and_grads":
-            log_p = log_p.copy()
             backward(trace, params, grads, x, hot, self.config, weight, self.xp)
         return (log_p,)
 
@@ -188,13 +192,13 @@ class RAM(Network):
         x is (B, C, H, W) in [0, 1], labels (B,) whole numbers below `classes`. The arrays of gradients are valid until
         the next call. Raises UserError for shapes that do not fit the config and values out of range.
         """
-        x, labels = self._checked_images(x), self._checked_labels(labels, len(x))
+        x, labels = self._checked_images(x), self.checked_labels(labels, len(x))
         (log_p,) = self._on_every_core("loss_and_grads", x, self._hot(labels))
         return _loss(log_p, labels), self.grads
 
     def loss(self, x: Array, labels: Array) -> RAMLoss:
         """Return the loss of a minibatch, without gradients; arguments as for loss_and_grads."""
-        labels = self._checked_labels(labels, len(x))
+        labels = self.checked_labels(labels, len(x))
         return _loss(self.log_probabilities(x), labels)
 
     def log_probabilities(self, x: Array) -> np.ndarray:
@@ -211,14 +215,17 @@ class RAM(Network):
         """Return what is seen of images x (B, C, H, W), (T, B, C, N, N) before gamma, and through which windows."""
         config = self.config
         C, N = config.image_shape[0], config.read_size
+        x = self._checked_images(x)
         trace = self._shard.trace_for(len(x))
-        forward(trace, self.params, self._checked_images(x), config, self.xp)
+        with self._blas.limit(limits=self.threads):
+            forward(trace, self.params, x, config, self.xp)
         window = to_host(trace.read.window)  # (T, B, 5)
         seen = to_host(trace.lstm.inputs[: config.glimpses, :, : C * N * N]) / np.exp(window[:, :, 4:])
         return seen.reshape(config.glimpses, len(x), C, N, N), windows(window, config.image_shape, N)
 
-    def _checked_labels(self, labels: Array, images: int) -> np.ndarray:
-        labels = to_host(labels)
+    def checked_labels(self, labels: Array, images: int) -> np.ndarray:
+        """Return labels (B,) on the host. Raises UserError unless there is one for every image, each of a class."""
+        labels = to_host(labels) if hasattr(labels, "get") else np.asarray(labels)
         if labels.shape != (images,) or labels.dtype.kind not in "iu":
             raise UserError(f"labels must be {images} whole numbers, not {labels.dtype} {labels.shape}")
         if images and not (labels.min() >= 0 and labels.max() < self.config.classes):

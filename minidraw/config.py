@@ -45,6 +45,7 @@ def check_counts(config: Any, *names: str) -> None:
     for name in names:
         if not _is_count(getattr(config, name)):
             raise UserError(f"{name} must be an integer of 1 or more, not {getattr(config, name)!r}")
+        object.__setattr__(config, name, int(getattr(config, name)))
 
 
 def check_grid(config: Any, name: str, optional: bool) -> None:
@@ -55,6 +56,7 @@ def check_grid(config: Any, name: str, optional: bool) -> None:
             f"{name} must be an integer of 2 or more{', or None for no attention' * optional}, not {size!r}: "
             "one filter a side has no stride (equation 24 divides by N - 1)"
         )
+    object.__setattr__(config, name, None if size is None else int(size))
 
 
 def _is_count(value: Any) -> bool:
@@ -102,7 +104,7 @@ def start_values(config: DRAWConfig, seed: int) -> np.ndarray:
     """Return the parameters that training starts from, one flat float64 vector.
 
     Weights are N(0, 1 / rows), a tenth of that for q, forget gates are open (bias 1), the first grids cover the image
-    and their filters overlap a little. q must begin beside the prior: with larger weights the KL of many glimpses
+    with filters 1.6 pixels wide. q must begin beside the prior: with larger weights the KL of many glimpses
     outweighs all else, and the encoder first learns to say nothing (at T = 32 for more than 500 updates). The canvas
     starts at a dark -2; a trainer does well to put the logit of the mean image there.
     """

@@ -10,6 +10,7 @@ from tqdm import tqdm
 from . import checkpoint as checkpoints
 from .classifier import RAM
 from .cli import Parser, load_data, run, whole
+from .errors import UserError
 from .model import DRAW
 from .tasks import batches, classify, draw_noise
 
@@ -37,6 +38,8 @@ def main(arguments: list[str]) -> int:
     split = getattr(data, options.split)
     results = {"data": data.name, "split": options.split, "images": len(split), "seed": options.seed}
     if isinstance(network, RAM):
+        if options.samples > 1:
+            raise UserError("--samples is for networks that draw; this checkpoint is of a classifier")
         results |= classification_error(network, split, options.seed)
     else:
         results |= variational_bound(network, split, options.seed)

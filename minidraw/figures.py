@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from . import checkpoint as checkpoints
+from .attention import Windows
 from .cli import Parser, drawing_network, load_data, run, whole
 from .errors import UserError
 from .pictures import filmstrip, sheet, write_png
@@ -57,6 +58,13 @@ def beside_nearest(images: np.ndarray, split) -> np.ndarray:
     """Return `images` (rows·COLUMNS, C, H, W) with a further column: what of `split` is nearest to the last."""
     grid = images.reshape(-1, COLUMNS, *images.shape[1:])
     return np.concatenate([grid, nearest(grid[:, -1], split)[:, None]], axis=1).reshape(-1, *images.shape[1:])
+
+
+def some(windows: Windows | None, images: slice) -> Windows | None:
+    """Return the windows of some images."""
+    if windows is None:
+        return None
+    return Windows(windows.centre[:, images], windows.stride[:, images], windows.sigma[:, images], windows.size)
 
 
 def read_metrics(path: Path) -> list[dict]:
@@ -120,17 +128,18 @@ def main(arguments: list[str]) -> int:
     network = drawing_network(options, checkpoint)
     drawing = network.draw(options.rows * COLUMNS, options.seed)
     write_png(folder / "sheet.png", sheet(beside_nearest(drawing.frames[-1], data.train), columns=COLUMNS + 1))
-    few = network.draw(STRIPS, options.seed)
-    write_png(folder / "sequence.png", filmstrip(few.frames, write=few.write))
+    few = slice(STRIPS)
+    write_png(folder / "sequence.png", filmstrip(drawing.frames[:, few], write=some(drawing.write, few)))
     rng = np.random.default_rng(options.seed)
     originals = data.test.batch(np.arange(min(STRIPS, len(data.test))), rng)
     seen = network.redraw(originals, draw_noise(network.config, len(originals), rng))
     write_png(folder / "seen.png", filmstrip(seen.frames, write=seen.write, read=seen.read, originals=originals))
     made = [folder / name for name in ("sheet.png", "sequence.png", "seen.png")]
-    metrics = Path(options.checkpoint) / "metrics.jsonl"
-    if metrics.is_file():
-        made += curves(read_metrics(metrics), folder)
     print("\n".join(map(str, made)))
+    path = Path(options.checkpoint)
+    metrics = (path if path.is_dir() else path.parent) / "metrics.jsonl"
+    if metrics.is_file():
+        print("\n".join(map(str, curves(read_metrics(metrics), folder))))
     return 0
 
 

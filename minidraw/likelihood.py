@@ -10,7 +10,7 @@ from .backend import Array
 
 
 def sigmoid(x: Array, out: Array, xp) -> Array:
-    """Write 1 / (1 + exp(-x)) to `out`, by tanh, which neither overflows nor loses digits for large |x|."""
+    """Write 1 / (1 + exp(-x)) to `out`, by tanh, which cannot overflow; exact to one rounding of 1."""
     xp.multiply(x, 0.5, out=out)
     xp.tanh(out, out=out)
     out *= 0.5

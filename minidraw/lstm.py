@@ -16,7 +16,7 @@ class LSTMTrace:
     """What the forward pass leaves for the backward pass, for all time steps of one LSTM."""
 
     def __init__(self, alloc, T: int, B: int, K: int, h: int):
-        self.inputs = alloc(T + 1, B, K)  # row t: what step t sees; row T holds the last hidden state only
+        self.inputs = alloc(T + 1, B, K)  # row t: what step t sees; row T: what the last step leaves for a next one
         self.gates = alloc(T, B, 4 * h)  # i, f, o, g; the backward pass puts d(loss)/d(a) in their place
         self.cell = alloc(T + 1, B, h)  # cell[t] is the state before step t
         self.tanh_cell = alloc(B, h)  # scratch
@@ -50,20 +50,20 @@ def lstm(trace: LSTMTrace, t: int, W: Array, b: Array, hidden: Array, xp) -> Non
 def lstm_backward(trace: LSTMTrace, t: int, W: Array, dhidden: Array, xp) -> Array:
     """Take step t back: from `dhidden` (B, h) and trace.dcell (B, h) to the gradient of the inputs, (B, K).
 
-    trace.dcell becomes the gradient of the cell state before the step, trace.gates[t] that of a_t.
+    trace.dcell becomes the gradient of the cell state before the step, trace.gates[t] that of a_t. `dhidden` may lie in
+    trace.dinputs, where the result is written: it is read before that.
     """
     h = W.shape[1] // 4
     gates, dcell, tanh_cell, slope = trace.gates[t], trace.dcell, trace.tanh_cell, trace.slope
     i, f, o, g = gates[:, :h], gates[:, h : 2 * h], gates[:, 2 * h : 3 * h], gates[:, 3 * h :]
     # hidden = o * tanh(cell):  dcell += dhidden * o * (1 - tanh(cell)²)
     xp.tanh(trace.cell[t + 1], out=tanh_cell)
-    do_raw = slope[:, 2 * h : 3 * h]  # d(loss)/d(o), borrowed until the slopes are formed
-    carry = slope[:, :h]
-    xp.multiply(dhidden, tanh_cell, out=do_raw)
-    xp.multiply(do_raw, tanh_cell, out=carry)
-    xp.subtract(dhidden, carry, out=carry)
-    carry *= o
-    dcell += carry
+    do = slope[:, 2 * h : 3 * h]
+    xp.multiply(dhidden, tanh_cell, out=do)  # hidden = o * tanh(cell)
+    tanh_cell *= do  # dhidden * tanh(cell)²
+    xp.subtract(dhidden, tanh_cell, out=tanh_cell)
+    tanh_cell *= o
+    dcell += tanh_cell
     # slopes of the nonlinearities from their outputs: s (1 - s) and 1 - g², times what flows in
     ds, dg = slope[:, : 3 * h], slope[:, 3 * h :]
     di, df = slope[:, :h], slope[:, h : 2 * h]

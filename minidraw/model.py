@@ -146,7 +146,8 @@ class DRAW(Network):
         seen = {"read": np.zeros((T, n, 5)), "write": np.zeros((T, n, 5))}
         for first in range(0, n, DRAWING_CHUNK):
             chunk = slice(first, min(first + DRAWING_CHUNK, n))
-            trace = self._shard.draw(self.params, None if x is None else x[chunk], noise[:, chunk])
+            with self._blas.limit(limits=self.threads):
+                trace = self._shard.draw(self.params, None if x is None else x[chunk], noise[:, chunk])
             frames[:, chunk] = to_host(trace.mean[1:]).reshape(T, -1, *config.image_shape)
             for name, part in (("read", None if x is None else trace.read), ("write", trace.write)):
                 if part is not None:

@@ -34,8 +34,9 @@ class Network:
         seed: int = 0,
         threads: int | None = None,
     ):
-        if str(dtype) not in ("float32", "float64"):
-            raise unknown("dtype", str(dtype), ["float32", "float64"])
+        dtype = getattr(dtype, "__name__", str(dtype))  # numpy.float32 and "float32" alike
+        if dtype not in ("float32", "float64"):
+            raise unknown("dtype", dtype, ["float32", "float64"])
         self.config, self.xp, self.dtype = config, array_module(backend), np.dtype(dtype)
         shapes = self.parameter_shapes(config)
         self.flat_params = to_device(self.start_values(config, seed).astype(self.dtype), self.xp, self.dtype)

@@ -11,7 +11,7 @@ BLOCK = 1 << 15  # elements; five vectors of a block fit a core's second-level c
 
 
 def global_norm(grads: Array, xp) -> float:
-    """Return the Euclidean norm of all gradients together, in nats; not finite if one of them is not."""
+    """Return the Euclidean norm of all gradients together; not finite if one of them is not."""
     return math.sqrt(float(xp.dot(grads, grads)))
 
 
@@ -32,7 +32,7 @@ class Adam:
         self.updates = 0
 
     def update(self, grads: Array, learning_rate: float, scale: float = 1.0) -> None:
-        """Move the parameters along `scale` times `grads`, which is used up."""
+        """Take one step down `scale` times `grads`, which is used up."""
         self.updates += 1
         xp, n = self.xp, self.updates
         rate = learning_rate * math.sqrt(1 - self.beta2**n) / (1 - self.beta1**n)

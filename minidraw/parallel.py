@@ -18,7 +18,6 @@ import json
 import math
 import mmap
 import os
-import signal
 import subprocess
 import sys
 import tempfile
@@ -111,8 +110,9 @@ class Workers:
         package = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))  # in place of '', the current folder
         program = f"import sys; sys.path[0] = {package!r}; from minidraw.parallel import serve; serve()"
         command = [sys.executable, "-c", program]
-        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True, "env": environment}
-        self.processes = [subprocess.Popen(command, **pipes) for _ in range(count)]
+        # A session of their own: Ctrl-C is for this process alone, which then ends them by closing their input.
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True, "start_new_session": True}
+        self.processes = [subprocess.Popen(command, env=environment, **pipes) for _ in range(count)]
         self._end = weakref.finalize(self, _end, self.processes)
         self.images = 0
         with shared_file((1 + count) * self.size * self.dtype.itemsize) as path:
@@ -162,8 +162,7 @@ def serve() -> None:
     """Be a worker: obey the lines on standard input until there are none."""
     from .networks import NETWORKS  # here, since networks use this file
 
-    for number in (signal.SIGINT, signal.SIGTERM):  # they are for the parent; this process ends when its input does
-        signal.signal(number, signal.SIG_IGN)
+    np.seterr(all="ignore")  # the parent looks at what is not finite
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # nothing else may write among the answers
 

@@ -20,12 +20,13 @@ class TrainConfig:
     data: str = "binarized_mnist"  # a name that minidraw.data knows
     batch_size: int = 100  # images per update
     steps: int = 100_000  # updates of the whole run
+    minutes: float = 0.0  # if not 0, of training: the run ends by the clock instead, and the learning rate follows it
     learning_rate: float = 3e-3  # of Adam, before it falls
     warmup: int = 100  # updates over which the learning rate rises from 0
     decay_from: float = 0.5  # share of the run after which the learning rate falls linearly to 0
     beta1: float = 0.9  # Adam's memory of the gradient
     beta2: float = 0.999  # Adam's memory of its square
-    clip: float = 1000.0  # largest global gradient norm, nats
+    clip: float = 1000.0  # largest global norm of the gradient (nats per unit of parameter); 0: none
     averaging: float = 0.999  # decay per update of the averaged parameters
     seed: int = 0  # of start values, minibatches and noise
     log_every: int = 50  # updates per line of metrics.jsonl

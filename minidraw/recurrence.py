@@ -6,7 +6,8 @@ allocated once and used again for every minibatch. No step computes the gradient
 a single matrix product over all T·B rows of the trace.
 
 Letters: T glimpses, B images, C, H, W channels, height, width, P = C·H·W, N and M filters along a side for reading and
-writing, R values a glimpse, E and D hidden units of encoder and decoder, Z latent variables.
+writing, R values a glimpse (P without attention: the error image alone), E and D hidden units of encoder and decoder, Z
+latent variables.
 """
 
 from .attention import ReadTrace, WriteTrace, read, read_backward, write, write_backward
@@ -143,7 +144,8 @@ def generate(trace: Trace, params: dict, noise: Array, config: DRAWConfig, xp) -
 def decode_step_backward(trace: Trace, t: int, params: dict, config: DRAWConfig, dh_dec: Array, xp) -> Array:
     """Reverse of decode_step, from dh_dec (B, D), the gradient of h_dec after the glimpse, and trace.dcanvas.
 
-    Returns the gradient of the decoder's inputs, (B, Z + D).
+    Returns the gradient of the decoder's inputs, (B, Z + D). dh_dec is completed in place first; it may be a view of
+    the decoder's dinputs, which the result overwrites.
     """
     C, H, W = config.image_shape
     scratch = trace.scratch
@@ -166,7 +168,8 @@ def encode_step_backward(
 ) -> None:
     """Reverse of encode_step: d_dec (B, Z + D) is the gradient of the decoder's inputs, dh_enc (B, E) that of h_enc.
 
-    On return both hold the gradients of the states before the glimpse, and trace.dcanvas that of the canvas before it.
+    On return d_dec[:, Z:] and dh_enc hold the gradients of the states before the glimpse, and trace.dcanvas that of the
+    canvas before it; trace.mean[t] is used up.
     """
     C, H, W = config.image_shape
     D, Z, R = config.dec_size, config.latent_size, trace.R

@@ -16,17 +16,19 @@ def filterbank(g, delta, variance, N, A, np=numpy):
     mu = g[:, None] + (i - N / 2 - 0.5) * delta[:, None]  # eqs 19, 20
     a = np.arange(1, A + 1)
     exponent = -((a - mu[:, :, None]) ** 2) / (2 * variance[:, None, None])  # eqs 25, 26
-    F = np.exp(exponent - np.max(exponent, axis=2, keepdims=True))  # Z_X, Z_Y make every row sum to 1
-    return F / np.sum(F, axis=2, keepdims=True)
+    # Not in print: subtracting the row's maximum, which cancels, but spares a filter far outside the image 0 / 0.
+    F = np.exp(exponent - np.max(exponent, axis=2, keepdims=True))
+    return F / np.sum(F, axis=2, keepdims=True)  # Z_X, Z_Y: every row sums to 1
 
 
 def window(p, name, h_dec, N, H, W, np=numpy):
     """Return F_X (B, N, W), F_Y (B, N, H) and the intensity gamma (B,) that h_dec (B, D) asks for."""
-    out = np.dot(h_dec, p[name + ".W"]) + p[name + ".b"]  # eq. 21
-    g_X = (W + 1) / 2 * (out[:, 0] + 1)  # eq. 22
-    g_Y = (H + 1) / 2 * (out[:, 1] + 1)  # eq. 23
-    variance, gamma = np.exp(out[:, 2]), np.exp(out[:, 4])
-    delta = (max(H, W) - 1) / (N - 1) * np.exp(out[:, 3])  # eq. 24
+    out = np.dot(h_dec, p[name + ".W"]) + p[name + ".b"]  # eq. 21, (B, 5)
+    g_X, g_Y, log_variance, log_delta, log_gamma = np.transpose(out)  # (B,) each
+    g_X = (W + 1) / 2 * (g_X + 1)  # eq. 22
+    g_Y = (H + 1) / 2 * (g_Y + 1)  # eq. 23
+    delta = (max(H, W) - 1) / (N - 1) * np.exp(log_delta)  # eq. 24
+    variance, gamma = np.exp(log_variance), np.exp(log_gamma)
     return filterbank(g_X, delta, variance, N, W, np), filterbank(g_Y, delta, variance, N, H, np), gamma
 
 
@@ -53,7 +55,10 @@ def write(p, h_dec, M, shape, np=numpy):
 
 
 def lstm(W, b, inputs, cell, np=numpy):
-    """Return the new hidden state and cell, both (B, h); the inputs hold the old hidden state."""
+    """Return the new hidden state and cell, both (B, h). The paper leaves the network open; this is its LSTM.
+
+    inputs (B, K) end with the old hidden state; W is (K, 4h) and b (4h,), their columns the gates i, f, o, g.
+    """
     i, f, o, g = np.split(np.dot(inputs, W) + b, 4, axis=1)
     cell = sigmoid(f, np) * cell + sigmoid(i, np) * np.tanh(g)
     return sigmoid(o, np) * np.tanh(cell), cell
@@ -113,7 +118,7 @@ def generate(p, noise, config, np=numpy):
     cell, frames = np.zeros((B, config.dec_size)), []
     for z in noise:  # eq. 13
         h_dec, cell, canvas = decode(p, z, h_dec, cell, canvas, config, np)  # eqs 14, 15
-        frames.append(sigmoid(canvas, np))  # eq. 16
+        frames.append(sigmoid(canvas, np))  # eq. 16: the mean of D(X | c), not a draw from it; and not c_T alone
     return np.stack(frames)
 
 

@@ -30,7 +30,10 @@ class Shard(ABC):
 
     @abstractmethod
     def run(self, task: str, params: dict, grads: dict, inputs: Sequence[Array], weight: float) -> tuple[Array, ...]:
-        """Do a task; "loss_and_grads" also fills `grads` with the gradient of `weight` times the sum of the losses."""
+        """Do a task; "loss_and_grads" also fills `grads` with the gradient of `weight` times the sum of the losses.
+
+        What is returned shares no memory with the trace, which the next call overwrites.
+        """
 
     @abstractmethod
     def make_trace(self, alloc, images: int) -> Any:

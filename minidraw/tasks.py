@@ -183,7 +183,9 @@ def mean_bound(model: DRAW, split, count: int, rng: np.random.Generator) -> Loss
 
 def classify(model: RAM, split, count: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """Return the cross entropy in nats, and whether the likeliest label is wrong, of the first `count` images."""
-    labels = split.labels[:count]
+    if split.labels is None:
+        raise UserError("these images have no labels, and a classifier is measured by them; choose another --data")
+    labels = model.checked_labels(split.labels[:count], count)
     log_p = np.concatenate([model.log_probabilities(images) for images in batches(split, count, rng)])  # (count, K)
     return -log_p[np.arange(count), labels].astype(np.float64), log_p.argmax(axis=1) != labels
 

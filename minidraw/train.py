@@ -14,13 +14,13 @@ from .presets import PRESETS, Experiment, parse_setting, preset
 from .trainer import Trainer
 
 # What a resumed run may change: how long it goes on and how often it reports, not what it computes.
-CHANGEABLE = ("steps", "log_every", "validate_every", "checkpoint_every", "pictures_every")
+CHANGEABLE = ("steps", "minutes", "log_every", "validate_every", "checkpoint_every", "pictures_every")
 
 
 def parser() -> Parser:
     """Return the parser of this command line."""
     parser = Parser("train", "Train DRAW. Without arguments: a small network on digits made on the spot, in minutes.")
-    parser.add_argument("preset", nargs="?", default="strokes", help=f"one of: {', '.join(PRESETS)}")
+    parser.add_argument("preset", nargs="?", help=f"one of: {', '.join(PRESETS)} (default: strokes)")
     parser.add_data()
     parser.add_machine()
     length = parser.add_mutually_exclusive_group()
@@ -42,15 +42,19 @@ def main(arguments: list[str]) -> int:
         value = getattr(options, name)
         if value is not None and not 0 < value < math.inf:
             raise UserError(f"--{name} must be a finite number of more than 0, not {value}")
-    experiment = preset(options.preset)
+    experiment = preset(options.preset or "strokes")
     changes = dict(parse_setting(text) for text in options.set)
-    for name in ("data", "steps", "batch_size", "seed"):
+    if options.steps is not None or options.epochs is not None:
+        changes["minutes"] = 0.0
+    for name in ("data", "steps", "minutes", "batch_size", "seed"):
         if getattr(options, name) is not None:
             changes[name] = getattr(options, name)
     folder = choose_folder(options)
     restored = None
     if options.resume:
         restored = checkpoints.load(folder / "checkpoint.npz")
+        if options.preset and experiment.train.data != restored.experiment.train.data and not options.data:
+            raise UserError(f"the run in {folder} is of {restored.experiment.train.data}, not of {options.preset}")
         experiment = restored.experiment
         refuse_changes(experiment, changes, folder)
     experiment = experiment.replace(**changes)
@@ -60,13 +64,12 @@ def main(arguments: list[str]) -> int:
     if options.epochs is not None:
         batches = len(data.train) // experiment.train.batch_size
         experiment = experiment.replace(steps=max(1, round(options.epochs * batches)))
-    trainer = Trainer(experiment, data, folder, options.backend, options.threads, options.minutes)
+    trainer = Trainer(experiment, data, folder, options.backend, options.threads)
     if restored is not None:
         trainer.restore(restored)
     complete = trainer.run()
     if not complete:
-        minutes = f" --minutes {options.minutes:g}" if options.minutes else ""
-        print(f"interrupted after step {trainer.step}; go on with --resume --out {folder}{minutes}")
+        print(f"interrupted after step {trainer.step}; go on with --resume --out {folder}")
         return 130
     if trainer.validation:
         print(f"validation {trainer.validation}, {trainer.step} steps, {trainer.seconds / 60:.1f} minutes")
@@ -78,7 +81,7 @@ def main(arguments: list[str]) -> int:
 
 def choose_folder(options) -> Path:
     """Return the run's folder. Raises UserError if it holds a run already, or, with --resume, if it holds none."""
-    base = Path("runs") / options.preset
+    base = Path("runs") / (options.preset or "strokes")
     if options.resume:
         if options.out:
             return Path(options.out)
@@ -86,7 +89,7 @@ def choose_folder(options) -> Path:
         runs = [path for path in base.parent.glob("*/checkpoint.npz") if ours.fullmatch(path.parent.name)]
         runs.sort(key=os.path.getmtime)
         if not runs:
-            raise UserError(f"no run of {options.preset} in {base.parent} to resume; name its folder with --out")
+            raise UserError(f"no run of {base.name} in {base.parent} to resume; name its folder with --out")
         return runs[-1].parent
     if options.out:
         if os.path.lexists(Path(options.out) / "checkpoint.npz"):

@@ -46,7 +46,6 @@ def stream(seed: int, kind: int, number: int = 0) -> np.random.Generator:
 class Trainer:
     """One run: a network, its optimizer, and how far it has come.
 
-    `minutes`, if given, ends the run instead of the config's number of steps; the learning rate then follows the clock.
     Raises UserError where the data do not fit the network.
     """
 
@@ -57,9 +56,8 @@ class Trainer:
         folder: Path,
         backend: str = "numpy",
         threads: int | None = None,
-        minutes: float | None = None,
     ):
-        self.experiment, self.data, self.folder, self.minutes = experiment, data, Path(folder), minutes
+        self.experiment, self.data, self.folder = experiment, data, Path(folder)
         self.config = config = experiment.train
         checkpoints.check_size(experiment)
         if tuple(data.train.shape) != experiment.model.image_shape:
@@ -75,8 +73,8 @@ class Trainer:
         self.step = self.skipped = self.skipped_in_a_row = 0
         self.seconds = 0.0  # spent training, in all sittings
         self.validation = ""  # what was last measured on held-out images, in words
-        self.columns = 2 + self.task.row_length  # seconds and gradient norm come first
-        self.window: list[list[float]] = []  # of the steps since the last line of the log
+        self.sums = [0.0] * (2 + self.task.row_length)  # of seconds, gradient norms and rows since the last line logged
+        self.rows = 0  # how many they are
         self.permutation: tuple[int, np.ndarray] = (-1, np.empty(0))
 
     def minibatch(self, step: int) -> tuple:
@@ -90,7 +88,8 @@ class Trainer:
 
     def progress(self) -> float:
         """Return the share of the run that is done, 0 to 1."""
-        return min(1.0, self.seconds / (60 * self.minutes) if self.minutes else self.step / self.config.steps)
+        minutes = self.config.minutes
+        return min(1.0, self.seconds / (60 * minutes) if minutes else self.step / self.config.steps)
 
     def learning_rate(self) -> float:
         """Return the rate of the next update: a linear rise, a plateau, and a linear fall to 0."""
@@ -111,7 +110,9 @@ class Trainer:
             clip = config.clip / norm if config.clip and norm > config.clip else 1.0
             self.adam.update(model.flat_grads, self.learning_rate(), clip)
             seconds = time.perf_counter() - started
-            self.window.append([seconds, norm, *self.task.row(loss)])
+            row = [seconds, norm, *self.task.row(loss)]
+            self.sums = [total + value for total, value in zip(self.sums, row, strict=True)]
+            self.rows += 1
             self.skipped_in_a_row = 0
         else:
             self.skipped += 1
@@ -136,13 +137,13 @@ class Trainer:
             self.draw()
             return True
         write_atomic(self.folder / "config.json", (json.dumps(self.description(), indent=2) + "\n").encode())
-        total = None if self.minutes else config.steps
+        total = None if config.minutes else config.steps
         with Interruptible() as interrupted, tqdm(total=total, initial=self.step, unit="step", disable=None) as bar:
             while self.progress() < 1 and not interrupted.signals:
                 self.update()
                 bar.update()
                 last = self.progress() >= 1
-                if self.window and (last or self.step % config.log_every == 0):
+                if self.rows and (last or self.step % config.log_every == 0):
                     bar.set_postfix_str(self.log_window())
                 if last or self.step % config.validate_every == 0:
                     self.validate()
@@ -157,7 +158,7 @@ class Trainer:
 
     def log_window(self) -> str:
         """Write the means since the last line to metrics.jsonl and return them in a few words."""
-        seconds, norm, *means = np.array(self.window).mean(axis=0).tolist()
+        seconds, norm, *means = (total / self.rows for total in self.sums)
         fields, words = self.task.summary(means)
         self.log(
             step=self.step,
@@ -169,7 +170,7 @@ class Trainer:
             seconds=self.seconds,
             skipped=self.skipped,
         )
-        self.window = []
+        self.sums, self.rows = [0.0] * len(self.sums), 0
         return words
 
     def log(self, **values) -> None:
@@ -223,7 +224,8 @@ class Trainer:
             "skipped": self.skipped,
             "skipped_in_a_row": self.skipped_in_a_row,
             "seconds": self.seconds,
-            "window": self.window,
+            "sums": self.sums,
+            "rows": self.rows,
         }
         adam = self.adam
         vectors = zip(checkpoints.VECTORS, (adam.params, adam.average, adam.mean, adam.square), strict=True)
@@ -243,19 +245,18 @@ class Trainer:
         for name, target in zip(checkpoints.VECTORS, targets, strict=True):
             target[:] = self.model.xp.asarray(checkpoint.vectors[name])
         self.step, adam.updates, self.skipped = state["step"], state["updates"], state["skipped"]
-        self.skipped_in_a_row, self.seconds, self.window = state["skipped_in_a_row"], state["seconds"], state["window"]
+        self.skipped_in_a_row, self.seconds = state["skipped_in_a_row"], state["seconds"]
+        self.sums, self.rows = state["sums"], state["rows"]
 
     def is_state(self, state: dict) -> bool:
         """Tell whether `state`, read from a file, is one that `save` writes."""
-        counts = (state.get(name) for name in ("step", "updates", "skipped", "skipped_in_a_row"))
-        try:
-            rows = [[0.0] * self.columns] + state["window"]
-            numbers = np.array(rows, np.float64)  # ValueError where rows have other lengths
-            seconds = float(state["seconds"])
-        except (LookupError, TypeError, ValueError, OverflowError):
+        names = ("step", "updates", "skipped", "skipped_in_a_row", "rows")
+        counts, sums, seconds = [state.get(name) for name in names], state.get("sums"), state.get("seconds")
+        if not all(type(count) is int and 0 <= count < 1 << 53 for count in counts):
             return False
-        whole = all(type(count) is int and 0 <= count < 1 << 53 for count in counts)
-        return whole and numbers.ndim == 2 and bool(np.isfinite(numbers).all()) and 0 <= seconds < math.inf
+        if type(sums) is not list or len(sums) != len(self.sums):
+            return False
+        return all(type(number) is float and math.isfinite(number) for number in (seconds, *sums)) and seconds >= 0
 
 
 @contextlib.contextmanager

@@ -21,7 +21,7 @@ from minidraw.errors import UserError
 from minidraw.model import DRAW
 from minidraw.network import parameter_count
 
-STATE = {"step": 3, "updates": 2, "skipped": 1, "skipped_in_a_row": 0, "seconds": 0.125, "window": [[0.1, 2.0, 3.0]]}
+STATE = {"step": 3, "updates": 2, "skipped": 1, "skipped_in_a_row": 0, "seconds": 0.125, "sums": [0.1, 2.0, 3.0]}
 
 
 def whole(dtype=np.float32) -> Checkpoint:

@@ -1,5 +1,6 @@
 """The classifier RAM against differences, autograd and loops, its contract, and its mistakes."""
 
+import functools
 import math
 
 import autograd.numpy as anp
@@ -8,7 +9,8 @@ import numpy as np
 import plain
 import pytest
 
-from minidraw import RAM, RAMConfig, UserError, reference
+from minidraw import RAM, RAMConfig, UserError, reference, tasks
+from minidraw.data import Images
 
 B = 7
 
@@ -133,3 +135,30 @@ def test_labels_that_do_not_fit_are_refused(labels):
     part = Classifier(1)
     with pytest.raises(UserError, match="labels must be"):
         part.models["float64"].loss_and_grads(part.constants["x"], labels)
+
+
+def test_results_outlive_the_next_call():
+    part = Classifier(1)
+    x, model = part.constants["x"], part.models["float64"]
+    first = model.log_probabilities(x)
+    kept = first.copy()
+    model.log_probabilities(1 - x)
+    model.loss_and_grads(1 - x, part.labels)
+    np.testing.assert_array_equal(first, kept)
+
+
+def test_classify_measures_every_image_also_in_several_batches(monkeypatch):
+    part = Classifier(1)
+    pixels = np.random.default_rng(1).integers(0, 256, (13, 1, 11, 13), np.uint8)
+    labels = np.arange(13, dtype=np.uint8) % 9
+    split, model = Images(pixels, labels), part.models["float64"]
+    for name, param in part.inputs.items():
+        model.params[name][...] = param
+    monkeypatch.setattr(tasks, "batches", functools.partial(tasks.batches, size=5))
+    nats, wrong = tasks.classify(model, split, 13, np.random.default_rng(0))
+    for k in range(13):
+        loss = model.loss(split.batch([k]), labels[k : k + 1])
+        assert nats[k] == pytest.approx(loss.total, rel=1e-9) and wrong[k] == loss.error
+    assert len(set(nats.round(6))) == 13
+    with pytest.raises(UserError, match="no labels"):
+        tasks.classify(model, Images(pixels), 13, np.random.default_rng(0))

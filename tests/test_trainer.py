@@ -14,10 +14,12 @@ from runs import assert_same_run, experiment, listing, metrics, options, run, sm
 
 import minidraw.model
 import minidraw.trainer
+from minidraw import RAMConfig, data
 from minidraw import checkpoint as checkpoints
 from minidraw.data import Dataset, Images
 from minidraw.errors import UserError
 from minidraw.model import DRAW, Loss
+from minidraw.presets import Experiment, TrainConfig
 from minidraw.tasks import mean_bound
 from minidraw.trainer import Diverged, Trainer
 
@@ -109,7 +111,7 @@ def test_an_update_is_adam_with_the_gradient_clipped_by_its_global_norm(tmp_path
     grads = free.model.flat_grads.copy()
     for of in (free, clipped):
         of.update()
-        assert of.window[0][1] == pytest.approx(norm, rel=1e-4), "what is logged is the norm before clipping"
+        assert of.sums[1] / of.rows == pytest.approx(norm, rel=1e-4), "what is logged is the norm before clipping"
     np.testing.assert_allclose(free.adam.mean, 0.1 * grads, rtol=1e-4, atol=1e-6)
     np.testing.assert_allclose(clipped.adam.mean, 0.1 * grads * 0.5 / norm, rtol=1e-4, atol=1e-6)
     mild = trainer(tmp_path, clip=2 * norm, warmup=0)
@@ -188,7 +190,7 @@ def test_an_update_that_is_not_finite_is_skipped_and_counted(tmp_path, monkeypat
     of.update()
     of.update()
     assert all((a == b).all() for a, b in zip(vectors, before, strict=True))
-    assert (of.skipped, of.skipped_in_a_row, of.step, of.adam.updates, len(of.window)) == (2, 2, 4, 2, 2)
+    assert (of.skipped, of.skipped_in_a_row, of.step, of.adam.updates, of.rows) == (2, 2, 4, 2, 2)
     of.update()
     assert (of.skipped, of.skipped_in_a_row, of.step, of.adam.updates) == (2, 0, 5, 3)
     assert np.isfinite(of.adam.params).all() and (of.adam.params != before[0]).any()
@@ -458,8 +460,8 @@ def test_lines_of_metrics_that_cannot_be_read_are_dropped(tmp_path, straight, ju
 def test_a_checkpoint_that_does_not_say_where_it_stands_is_refused(tmp_path, straight):
     checkpoint = checkpoints.load(straight)
     wrongs = [("step", -1), ("step", "3"), ("step", 2.0), ("step", None), ("updates", True), ("skipped", math.nan)]
-    wrongs += [("seconds", math.inf), ("seconds", None), ("seconds", -1.0), ("window", None), ("window", [1.0] * 6)]
-    wrongs += [("window", [[1.0]]), ("window", [[None] * 6]), ("window", {}), ("window", [[math.nan] * 6])]
+    wrongs += [("seconds", math.inf), ("seconds", None), ("seconds", -1.0), ("sums", None), ("sums", [1.0] * 5)]
+    wrongs += [("sums", [None] * 6), ("sums", {}), ("sums", [math.nan] * 6), ("rows", -1), ("rows", 1.5)]
     of = trainer(tmp_path)
     for name, value in wrongs:
         with pytest.raises(UserError, match="cannot be trained further"):
@@ -501,3 +503,45 @@ def test_data_that_are_made_anew_at_every_draw_are_the_same_after_a_stop(tmp_pat
     again.restore(checkpoints.load(tmp_path / "run"))
     assert again.run()
     assert_same_run(tmp_path / "run", tmp_path / "straight")
+
+
+# ------------------------------------------------------------------------------------------------------- classifiers
+
+
+def test_a_classifier_is_trained_resumed_and_evaluated(tmp_path, capsys, monkeypatch):
+    """Bright and dark images are told apart; a stopped run ends in the same bits; evaluate counts the same errors."""
+    pixels = np.zeros((60, 1, 12, 12), np.uint8)
+    pixels[::2] = 255
+    split = Images(pixels, (np.arange(60) % 2).astype(np.uint8))
+    toy = Dataset("toy", split, split, split, note="bright or dark")
+    monkeypatch.setattr(data, "load", lambda *_, **__: toy)
+    model = RAMConfig((1, 12, 12), glimpses=2, read_size=3, hidden_size=8, classes=2)
+    pace = {"steps": 40, "warmup": 0, "log_every": 7, "validate_every": 40}
+    train = TrainConfig(data="toy", batch_size=10, learning_rate=0.02, **pace)
+
+    def make(folder):
+        of = Trainer(Experiment(model, train), toy, tmp_path / folder, threads=1)
+        if (tmp_path / folder / "checkpoint.npz").exists():
+            of.restore(checkpoints.load(tmp_path / folder))
+        return of
+
+    assert make("straight").run()
+    early = make("stopped")
+    for _ in range(11):
+        early.update()
+    early.save()
+    assert make("stopped").run()
+    straight, stopped = checkpoints.load(tmp_path / "straight"), checkpoints.load(tmp_path / "stopped")
+    assert straight.experiment.network == "ram"
+    for name in checkpoints.VECTORS:
+        assert straight.vectors[name].tobytes() == stopped.vectors[name].tobytes()
+    lines = metrics(tmp_path / "straight")
+    assert lines[-1]["validation_error"] == 0 and lines[0]["error"] > 0
+    assert (tmp_path / "straight" / "samples.gif").exists()
+    capsys.readouterr()
+    assert run("evaluate", tmp_path / "straight", "--threads", 1, "--json") == 0
+    result = json.loads(capsys.readouterr().out)
+    assert result["wrong"] == 0 and result["images"] == 60 and result["cross_entropy"] < 0.2
+    assert run("evaluate", tmp_path / "straight", "--samples", 3) == 2
+    assert run("generate", tmp_path / "straight") == 2
+    assert capsys.readouterr().err.count("error: ") == 2
