@@ -39,6 +39,7 @@ setup(
     license="MIT",
     python_requires=">=3.10",
     packages=find_packages(include=["minidraw", "minidraw.*"]),
+    package_data={"minidraw": ["pretrained/*.npz"]},
     install_requires=REQUIRED,
     extras_require=EXTRAS,
     classifiers=[

@@ -23,6 +23,7 @@ from .networks import NETWORKS
 from .presets import Experiment, TrainConfig
 
 FORMAT = "minidraw 1"
+PRETRAINED = Path(__file__).parent / "pretrained"
 VECTORS = ("params", "average", "adam_mean", "adam_square")
 LARGEST_HEADER = 1 << 20  # bytes
 LARGEST_MODEL = 1 << 28  # parameters
@@ -64,10 +65,12 @@ def save(path: Path, checkpoint: Checkpoint) -> None:
 
 
 def load(path: Path | str) -> Checkpoint:
-    """Read a checkpoint, or that of a run's folder.
+    """Read a checkpoint, or that of a run's folder, or, where there is neither, one of `pretrained()` by its name.
 
     Raises UserError for a file that is missing, damaged, of another program or of another version.
     """
+    if not os.path.lexists(path) and str(path) in pretrained():
+        path = PRETRAINED / f"{path}.npz"
     path = Path(path)
     if os.path.isdir(path):
         path = path / "checkpoint.npz"
@@ -76,12 +79,18 @@ def load(path: Path | str) -> Checkpoint:
             warnings.simplefilter("error")  # NumPy warns of old headers; we write none
             return _read(archive, os.path.getsize(path))
     except FileNotFoundError:
-        raise UserError(f"there is no checkpoint {path}; python -m minidraw.train makes one") from None
+        known = f" (with the package come: {', '.join(pretrained())})" if pretrained() else ""
+        raise UserError(f"there is no checkpoint {path}; python -m minidraw.train makes one{known}") from None
     except OSError as problem:
         raise UserError(f"cannot read {path}: {problem.strerror or problem}") from None
     except Exception as problem:  # a damaged file can make zipfile, json, NumPy and the configs raise anything
         reason = " ".join(str(problem).split())[:200]
         raise UserError(f"{path} is not a whole checkpoint of minidraw: {reason}") from None
+
+
+def pretrained() -> tuple[str, ...]:
+    """Return the names of the checkpoints that come with the package."""
+    return tuple(sorted(path.stem for path in PRETRAINED.glob("*.npz")))
 
 
 def check_size(experiment: Experiment) -> int:

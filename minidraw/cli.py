@@ -45,7 +45,7 @@ class Parser(argparse.ArgumentParser):
 
     def add_checkpoint(self) -> None:
         """Add the checkpoint to read."""
-        self.add_argument("checkpoint", help="a checkpoint.npz, or the folder of a run")
+        self.add_argument("checkpoint", help="a checkpoint.npz, the folder of a run, or the name of a pretrained one")
 
     def add_pictures(self, out: str) -> None:
         """Add --out and how the pictures look."""

@@ -5,6 +5,8 @@ Everything works on flat vectors that hold all parameters, in blocks that stay i
 
 import math
 
+import numpy as np
+
 from .backend import Array
 
 BLOCK = 1 << 15  # elements; five vectors of a block fit a core's second-level cache
@@ -28,7 +30,8 @@ class Adam:
         self.mean = xp.zeros_like(params)  # of the gradient
         self.square = xp.zeros_like(params)  # of the squared gradient
         self.average = params.copy()  # of the parameters
-        self.scratch = xp.empty_like(params[:BLOCK])
+        self.block = BLOCK if isinstance(params, np.ndarray) else len(params)  # on a GPU few launches matter instead
+        self.scratch = xp.empty_like(params[: self.block])
         self.updates = 0
 
     def update(self, grads: Array, learning_rate: float, scale: float = 1.0) -> None:
@@ -38,8 +41,8 @@ class Adam:
         rate = learning_rate * math.sqrt(1 - self.beta2**n) / (1 - self.beta1**n)
         epsilon = self.epsilon * math.sqrt(1 - self.beta2**n)
         kept = min(self.averaging, n / (n + 10))
-        for start in range(0, len(grads), BLOCK):
-            block = slice(start, start + BLOCK)
+        for start in range(0, len(grads), self.block):
+            block = slice(start, start + self.block)
             g, p, m, v, a = (vector[block] for vector in (grads, self.params, self.mean, self.square, self.average))
             scratch = self.scratch[: len(g)]
             if scale != 1.0:

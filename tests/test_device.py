@@ -1,0 +1,282 @@
+"""Everything on the device as on the host: the stand-in for CuPy in the place of CuPy, bit for bit.
+
+Both compute with the same functions of NumPy on arrays that lie the same way, so nothing may differ. What these tests
+cannot see is how a GPU rounds, and how fast it is.
+"""
+
+import math
+import os
+import re
+import signal
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import strictxp
+from runs import assert_same_run, experiment, small_strokes  # noqa: F401
+from strictxp import forbid, watch, xp
+
+import minidraw
+from minidraw import DRAW, RAM, DRAWConfig, RAMConfig, data
+from minidraw import checkpoint as checkpoints
+from minidraw.backend import array_module, to_device, to_host
+from minidraw.optim import Adam, global_norm
+from minidraw.presets import Experiment
+from minidraw.trainer import Trainer
+
+T, B, Z, D, E, K = 4, 7, 8, 9, 10, 6  # pairwise different
+SWITCHES = [(read, write) for read in (5, None) for write in (6, None)]
+DRAWS = [DRAWConfig((C, 11, 13), T, read, write, E, D, Z) for C in (1, 3) for read, write in SWITCHES]
+RAMS = [RAMConfig((C, 11, 13), T, 5, D, K) for C in (1, 3)]
+draws = pytest.mark.parametrize("config", DRAWS, ids=lambda c: f"{c.image_shape[0]}-{c.read_size}-{c.write_size}")
+rams = pytest.mark.parametrize("config", RAMS, ids=lambda c: f"{c.image_shape[0]}")
+either = pytest.mark.parametrize("config", [*DRAWS, *RAMS], ids=lambda c: f"{type(c).__name__}-{c.image_shape[0]}")
+
+
+@pytest.fixture(autouse=True)
+def device(monkeypatch):
+    """Let `import cupy` give the stand-in."""
+    monkeypatch.setitem(sys.modules, "cupy", xp)
+
+
+def pair(config, dtype="float32"):
+    """Return the same network, its parameters random, on the host and on the device."""
+    network = DRAW if isinstance(config, DRAWConfig) else RAM
+    models = [network(config, backend, dtype, seed=3, threads=1) for backend in ("numpy", "cupy")]
+    params = 0.4 * np.random.default_rng(1).standard_normal(models[0].flat_params.size)
+    for model in models:
+        model.flat_params[:] = to_device(params, model.xp, model.dtype)
+    return models
+
+
+def examples(config, seed=0, images=B):
+    """Return images and noise for DRAW, images and labels for RAM."""
+    rng = np.random.default_rng(seed)
+    x = rng.random((images, *config.image_shape), np.float32)
+    if isinstance(config, RAMConfig):
+        return x, rng.integers(0, K, images)
+    return x, rng.standard_normal((T, images, Z), np.float32)
+
+
+def assert_equal(device, host, what=""):
+    """Both are the same on the host: arrays, numbers, or tuples, dicts and dataclasses of them."""
+    assert type(device) is type(host), what
+    if isinstance(host, np.ndarray):
+        assert device.dtype == host.dtype and np.array_equal(device, host), what
+    elif isinstance(host, tuple):
+        assert len(device) == len(host)
+        for k, (a, b) in enumerate(zip(device, host, strict=True)):
+            assert_equal(a, b, f"{what}[{k}]")
+    elif hasattr(host, "__dataclass_fields__"):
+        for name in host.__dataclass_fields__:
+            assert_equal(getattr(device, name), getattr(host, name), f"{what}.{name}")
+    else:
+        assert device == host or host is None, what
+
+
+def assert_same_vectors(device, host):
+    """The first are on the device, the second on the host."""
+    for name, array in device.items():
+        assert type(array) is strictxp.Array and type(host[name]) is np.ndarray
+        assert_equal(array.get(), host[name], name)
+
+
+# The switch
+
+
+def test_the_switch():
+    assert array_module("cupy") is array_module("auto") is xp and array_module("numpy") is np
+    x = np.arange(6, dtype=np.uint8).reshape(2, 3)
+    moved = to_device(x.T, xp, np.dtype(np.float32))
+    assert moved.flags.c_contiguous and moved.dtype == np.float32 and np.array_equal(to_host(moved), x.T)
+    assert to_device(moved, xp, moved.dtype) is moved
+    assert DRAW(DRAWS[0], "cupy", threads=2)._workers is None, "one process drives the device"
+
+
+def test_every_name_of_xp_in_the_package_is_one_of_cupy():
+    sources = Path(minidraw.__file__).parent.rglob("*.py")
+    names = {name for path in sources for name in re.findall(r"\bxp\.(\w+)", path.read_text())}
+    assert len(names) > 15 and names <= strictxp.NAMES
+
+
+# Networks
+
+
+@either
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_loss_and_grads(config, dtype):
+    host, device = pair(config, dtype)
+    for seed, images in ((0, B), (1, B), (2, 5)):
+        inputs = examples(config, seed, images)
+        with watch() as seen:
+            loss, grads = device.loss_and_grads(*inputs)
+        expected, expected_grads = host.loss_and_grads(*inputs)
+        assert_equal(loss, expected)
+        assert_same_vectors(grads, expected_grads)
+        assert_equal(device.loss(*inputs), host.loss(*inputs))
+        counts = [sum(site.what == what for site in seen.crossings) for what in ("upload", "get()")]
+        assert counts == [2, 2 if isinstance(config, DRAWConfig) else 1] and sum(counts) == len(seen.crossings)
+
+
+@either
+def test_inputs_that_are_on_the_device_already(config):
+    host, device = pair(config)
+    x, other = examples(config)
+    inputs = xp.asarray(x), xp.asarray(other)
+    loss, grads = device.loss_and_grads(*inputs)
+    expected, expected_grads = host.loss_and_grads(x, other)
+    assert_equal(loss, expected)
+    assert_same_vectors(grads, expected_grads)
+
+
+@either
+def test_double_precision_stays_on_the_host(config):
+    host, device = pair(config)
+    x, other = examples(config)
+    inputs = np.float64(x), (other if isinstance(config, RAMConfig) else np.float64(other))
+    expected = host.loss_and_grads(*inputs)[0]
+    with forbid(sync=False):
+        assert_equal(device.loss_and_grads(*inputs)[0], expected)
+        if isinstance(config, RAMConfig):
+            device.look(inputs[0])
+        else:
+            device.log_weights(*inputs), device.redraw(*inputs), device.draw(2)
+
+
+@draws
+def test_drawing(config):
+    host, device = pair(config)
+    inputs = examples(config)
+    assert_equal(device.losses(*inputs), host.losses(*inputs))
+    assert_equal(device.log_weights(*inputs), host.log_weights(*inputs))
+    assert_equal(device.generate(70, seed=2), host.generate(70, seed=2))
+    assert_equal(device.draw(2, seed=5), host.draw(2, seed=5))
+    assert_equal(device.reconstruct(*inputs), host.reconstruct(*inputs))
+    assert_equal(device.redraw(*inputs), host.redraw(*inputs))
+
+
+@rams
+def test_classifying(config):
+    host, device = pair(config)
+    x, _ = examples(config)
+    assert_equal(device.predict(x), host.predict(x))
+    assert_equal(device.log_probabilities(x), host.log_probabilities(x))
+    assert_equal(device.look(x), host.look(x))
+
+
+# The optimizer
+
+
+def test_adam_and_the_norm_of_gradients():
+    rng = np.random.default_rng(0)
+    start = rng.standard_normal(70_001).astype(np.float32)
+    host, device = (Adam(to_device(start.copy(), m, start.dtype), 0.9, 0.99, 0.7, m) for m in (np, xp))
+    for step in range(3):
+        grads = rng.standard_normal(len(start)).astype(np.float32)
+        norm = global_norm(xp.asarray(grads), xp)
+        assert type(norm) is float and norm == global_norm(grads, np)
+        host.update(grads.copy(), 0.1, (1.0, 0.3)[step % 2])
+        device.update(xp.asarray(grads), 0.1, (1.0, 0.3)[step % 2])
+    for name in ("params", "average", "mean", "square"):
+        assert_equal(getattr(device, name).get(), getattr(host, name), name)
+    assert device.updates == host.updates
+
+
+# One whole step
+
+
+def step(model, inputs):
+    """Take a step on inputs that are on the device; the host learns nothing of it."""
+    model._shard.run("loss_and_grads", model.params, model.grads, inputs, 1.0 / B)
+    model.adam.update(model.flat_grads, 1e-3, 0.9)
+
+
+def ready(model):
+    """Return the inputs of a step on the device; the model's optimizer is made."""
+    x, other = examples(model.config)
+    other = np.eye(K)[other] if isinstance(model.config, RAMConfig) else other
+    model.adam = Adam(model.flat_params, 0.9, 0.999, 0.999, model.xp)
+    return tuple(to_device(array, model.xp, model.dtype) for array in (x.reshape(B, -1), other))
+
+
+@either
+def test_a_step_neither_waits_nor_computes_in_double_precision(config):
+    host, device = pair(config)
+    for model in (host, device):
+        inputs = ready(model)
+        with forbid(sync=True, float64=True):
+            for _ in range(2):
+                step(model, inputs)
+    assert_same_vectors({"params": device.flat_params}, {"params": host.flat_params})
+    assert np.isfinite(host.flat_params).all()
+
+
+# What CuPy copies in ufuncs for want of knowing that columns of one array do not overlap; each costs an allocation and
+# a kernel. Products of matrices that do not lie as cuBLAS wants them are copied too, in many places.
+COPIED = {("recurrence.py", "error_image")}
+
+
+@either
+def test_no_hidden_copies_but_those_known(config):
+    model = pair(config)[1]
+    inputs = ready(model)
+    with watch() as seen:
+        step(model, inputs)
+    copied = {(site.file, site.function) for site in seen.copies if "matmul" not in site.what}
+    expected = COPIED if isinstance(config, DRAWConfig) and config.read_size else set()
+    assert copied == expected
+    assert not any("result" in site.what for site in seen.copies), "a product is written through a temporary"
+
+
+# Runs
+
+
+def trainer(of: Experiment, folder: Path, backend: str) -> Trainer:
+    return Trainer(of, data.load("strokes", seed=0), folder, backend=backend, threads=1)
+
+
+TINY = {
+    "draw": experiment(steps=16),
+    "ram": Experiment(RAMConfig((1, 28, 28), 3, 4, 7), experiment(steps=16).train),
+}
+
+
+@pytest.mark.parametrize("network", TINY)
+def test_a_run_stopped_and_resumed(tmp_path, monkeypatch, network):
+    of = trainer(TINY[network], tmp_path / "host", "numpy")
+    assert of.run()
+    first = trainer(TINY[network], tmp_path / "device", "cupy")
+    usual = first.update
+
+    def update():
+        usual()
+        if first.step == 11:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(first, "update", update)
+    assert not first.run()
+    second = trainer(TINY[network], tmp_path / "device", "cupy")
+    second.restore(checkpoints.load(tmp_path / "device"))
+    assert second.run()
+    assert second.model.xp is xp and type(second.adam.mean) is strictxp.Array
+    assert_same_run(tmp_path / "device", tmp_path / "host")
+    for picture in ("samples.gif", "samples.png"):
+        assert (tmp_path / "device" / picture).read_bytes() == (tmp_path / "host" / picture).read_bytes()
+
+
+@pytest.mark.parametrize("network", TINY)
+def test_a_checkpoint_of_the_device_opens_on_the_host_and_back(tmp_path, network):
+    of = trainer(TINY[network], tmp_path, "cupy")
+    of.update()
+    of.save()
+    checkpoint = checkpoints.load(tmp_path)
+    host, device = (checkpoint.network(backend, threads=1) for backend in ("numpy", "cupy"))
+    assert host.xp is np and device.xp is xp
+    for vector in (host.flat_params, to_host(device.flat_params)):
+        assert np.array_equal(vector, of.adam.average.get()) and math.isfinite(vector.sum())
+    x = of.data.valid.batch(np.arange(5), np.random.default_rng(0))
+    if network == "ram":
+        assert_equal(device.predict(x), host.predict(x))
+    else:
+        assert_equal(device.generate(3), host.generate(3))
