@@ -6,7 +6,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 import minidraw.data
 from minidraw import checkpoint as checkpoints
@@ -95,3 +97,9 @@ def assert_same_run(one: Path, other: Path) -> None:
 def listing(folder: Path) -> dict[str, bytes]:
     """Return the content of all files under a folder, by name."""
     return {str(p.relative_to(folder)): p.read_bytes() if p.is_file() else b"" for p in sorted(folder.rglob("*"))}
+
+
+def save(array: np.ndarray, mode: str | None = None, name: str = "a.png", **more) -> str:
+    """Write an array as a picture into the current folder and return its name."""
+    Image.fromarray(array, mode).save(name, **more) if mode is None else Image.fromarray(array).convert(mode).save(name)
+    return name
