@@ -1,0 +1,65 @@
+"""One's own pictures: training on a folder of coloured circles and squares, and drawing them again (eqs 3-8).
+
+One learns to train on any folder of pictures, grey or, as in sections 4.4 and 4.5, in colour: its name for the library
+is `folder:PATH`, with options behind a question mark (see data/folder.py). From Python it takes the lines below, from a
+shell, in FOLDER,
+
+    python -m minidraw.train --data folder:7_pictures --set glimpses=8 --set latent_size=16 --steps 1000
+
+    python examples/7_your_own_data.py [FOLDER] [STEPS]     writes FOLDER/7_your_own_data.png
+
+Besides it leaves FOLDER/7_pictures, what was trained on, and FOLDER/7_run, the run: `python -m minidraw.generate 7_run`
+makes new circles and squares. To train on your own folder, change `name` and leave out the part that makes pictures.
+"""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+from minidraw import checkpoint, data
+from minidraw.pictures import filmstrip, write_png
+from minidraw.presets import preset
+from minidraw.trainer import Trainer
+
+folder = Path(sys.argv[1] if len(sys.argv) > 1 else ".")
+steps = int(sys.argv[2]) if len(sys.argv) > 2 else 1000
+rng = np.random.default_rng(0)
+
+# Make the pictures: 500 files of 24 x 24 pixels, half of them circles, half squares.
+pictures = folder / "7_pictures"
+pictures.mkdir(parents=True, exist_ok=True)
+for k in range(500):
+    picture = Image.new("RGB", (96, 96))  # four times as large, to be made smaller: so edges become smooth
+    draw = ImageDraw.Draw(picture)
+    radius = rng.uniform(14, 30)
+    x, y = rng.uniform(radius + 6, 90 - radius, size=2)
+    colour = tuple(int(part) for part in rng.permutation([255, rng.integers(40, 256), rng.integers(40)]))
+    shape = draw.ellipse if k % 2 else draw.rectangle
+    shape((x - radius, y - radius, x + radius, y + radius), outline=colour, width=14)
+    picture.resize((24, 24), Image.Resampling.BOX).save(pictures / f"{k:03d}.png")
+
+# Read them: shuffled, and split eight to one to one for training, validation and testing.
+name = f"folder:{pictures}"
+dataset = data.load(name)
+print(dataset.note)
+
+# Train: a preset, with what is different about this run. The trainer leaves all it does in a folder.
+experiment = preset("strokes").replace(
+    data=name, image_shape=dataset.train.shape, glimpses=8, latent_size=16, batch_size=32, steps=steps, averaging=0.99
+)
+Trainer(experiment, dataset, folder / "7_run").run()
+model = checkpoint.load(folder / "7_run").network()
+
+# Draw pictures again that it has not been trained on: the picture, then the canvas after every glimpse.
+images = dataset.test.batch(range(8))  # (n, C, H, W) in [0, 1]
+noise = rng.standard_normal((model.config.glimpses, len(images), model.config.latent_size))  # (T, n, Z)
+again = model.redraw(images, noise)
+strip = filmstrip(again.frames, write=again.write, originals=images, steps=range(8), scale=4)
+write_png(folder / "7_your_own_data.png", strip)
+
+mean = data.mean_image(dataset.train)  # what to draw if one knew nothing about an image
+errors = [float(np.abs(guess - images).mean()) for guess in (mean, again.frames[-1])]
+print(f"mean error of a pixel: {errors[0]:.3f} with the mean image, {errors[1]:.3f} as drawn")
+print(folder / "7_your_own_data.png")
