@@ -40,3 +40,9 @@ def test_two_blocks_of_the_quick_start_are_the_two_commands():
     first, second = re.findall(r"```sh\n(.*?)```", section, re.DOTALL)
     assert "python -m minidraw.train\n" in first and "pip install" in first
     assert "python -m pytest" in second and "pip install" in second
+
+
+def test_the_package_lists_its_commands(capsys):
+    importlib.import_module("minidraw.__main__").main()
+    lines = capsys.readouterr().out.splitlines()
+    assert {line.split()[2].removeprefix("minidraw.") for line in lines[:-1]} == {name for name, _ in COMMANDS}

@@ -1,0 +1,17 @@
+"""python -m minidraw: the commands there are."""
+
+import importlib
+
+COMMANDS = ("train", "generate", "reconstruct", "evaluate", "figures")
+
+
+def main() -> None:
+    """Print the commands, a line each."""
+    for name in COMMANDS:
+        description = importlib.import_module(f"minidraw.{name}").parser().description
+        print(f"python -m minidraw.{name:12} {description}")
+    print("Each has --help. The first with no arguments trains a small network in minutes and needs nothing.")
+
+
+if __name__ == "__main__":
+    main()
