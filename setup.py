@@ -25,6 +25,7 @@ EXTRAS = {
         "h5py>=3.8",  # writes and reads small files like SVHN's
     ],
     "svhn": ["h5py>=3.8"],  # reads digitStruct.mat of the full house numbers
+    "mpi": ["mpi4py>=4.1", "mpich>=5.0"],  # several processes share every minibatch: mpiexec -n 2 python -m ...
     "plots": ["matplotlib>=3.8"],  # the curves of minidraw.figures
     "cuda12": ["cupy-cuda12x>=13.3"],
     "cuda13": ["cupy-cuda13x>=14.0"],

@@ -1,5 +1,6 @@
 """python -m minidraw.train [PRESET]: train a network and leave a folder with all that came of it."""
 
+import argparse
 import dataclasses
 import math
 import os
@@ -11,6 +12,7 @@ from . import data as data_sets
 from .cli import Parser, run
 from .errors import UserError
 from .presets import PRESETS, Experiment, parse_setting, preset
+from .ranks import Ranks, connect
 from .trainer import Trainer
 
 # What a resumed run may change: how long it goes on and how often it reports, not what it computes.
@@ -37,7 +39,12 @@ def parser() -> Parser:
 
 def main(arguments: list[str]) -> int:
     """Train as the arguments say; results go to standard output, progress to standard error."""
-    options = parser().parse_args(arguments)
+    with connect() as ranks:
+        return train(parser().parse_args(arguments), ranks)
+
+
+def train(options: argparse.Namespace, ranks: Ranks) -> int:
+    """Train as the options say."""
     for name in ("epochs", "minutes"):
         value = getattr(options, name)
         if value is not None and not 0 < value < math.inf:
@@ -58,13 +65,15 @@ def main(arguments: list[str]) -> int:
         experiment = restored.experiment
         refuse_changes(experiment, changes, folder)
     experiment = experiment.replace(**changes)
-    data = data_sets.load(experiment.train.data, options.data_dir, seed=experiment.train.seed)
+    with ranks.first_alone():
+        data = data_sets.load(experiment.train.data, options.data_dir, seed=experiment.train.seed)
     if "image_shape" not in changes:
         experiment = experiment.replace(image_shape=tuple(data.train.shape))
     if options.epochs is not None:
         batches = len(data.train) // experiment.train.batch_size
         experiment = experiment.replace(steps=max(1, round(options.epochs * batches)))
-    trainer = Trainer(experiment, data, folder, options.backend, options.threads)
+    ranks.choose_device(options.backend)
+    trainer = Trainer(experiment, data, folder, options.backend, options.threads or ranks.threads, ranks)
     if restored is not None:
         trainer.restore(restored)
     complete = trainer.run()

@@ -27,6 +27,8 @@ from .network import Network
 from .networks import NETWORKS
 from .optim import Adam, global_norm
 from .presets import Experiment
+from .ranks import Ranks
+from .shard import parts
 from .tasks import TASKS
 
 ORDER, IMAGES, NOISE, VALIDATION = range(4)  # streams of random numbers
@@ -56,15 +58,18 @@ class Trainer:
         folder: Path,
         backend: str = "numpy",
         threads: int | None = None,
+        ranks: Ranks | None = None,
     ):
         self.experiment, self.data, self.folder = experiment, data, Path(folder)
         self.config = config = experiment.train
+        self.ranks = ranks or Ranks()
         checkpoints.check_size(experiment)
         if tuple(data.train.shape) != experiment.model.image_shape:
             shapes = tuple(data.train.shape), experiment.model.image_shape
             raise UserError(f"the images of {data.name} are {shapes[0]}, but the network is for images of {shapes[1]}")
         if config.batch_size > len(data.train):
             raise UserError(f"batch_size {config.batch_size} is more than the {len(data.train)} images of {data.name}")
+        self.mine = self.ranks.part(config.batch_size)  # of a minibatch: all of it, unless ranks share it
         task = TASKS[NETWORKS[experiment.network]]
         self.task = task(experiment.model, data, config.seed, backend, threads)
         self.task.prepare(stream(config.seed, IMAGES))
@@ -102,16 +107,17 @@ class Trainer:
         """Take one step: a gradient, and an update if it is finite."""
         started = time.perf_counter()
         config, model = self.config, self.model
-        inputs = self.minibatch(self.step)
+        inputs = parts(self.minibatch(self.step), model.Shard.inputs(model.config), self.mine)
         with np.errstate(all="ignore"):  # what is not finite is counted below
             loss, _ = model.loss_and_grads(*inputs)
+            self.ranks.mean_(model.flat_grads, model.xp)
             norm = global_norm(model.flat_grads, model.xp)
-        if math.isfinite(norm) and math.isfinite(loss.total):
+            norm, total, *row = self.ranks.mean([norm, loss.total, *self.task.row(loss)])
+        if math.isfinite(norm) and math.isfinite(total):
             clip = config.clip / norm if config.clip and norm > config.clip else 1.0
             self.adam.update(model.flat_grads, self.learning_rate(), clip)
             seconds = time.perf_counter() - started
-            row = [seconds, norm, *self.task.row(loss)]
-            self.sums = [total + value for total, value in zip(self.sums, row, strict=True)]
+            self.sums = [kept + value for kept, value in zip(self.sums, (seconds, norm, *row), strict=True)]
             self.rows += 1
             self.skipped_in_a_row = 0
         else:
@@ -123,36 +129,40 @@ class Trainer:
                     "start another run with a lower learning_rate or clip"
                 )
         self.step += 1
-        self.seconds += time.perf_counter() - started
+        self.seconds += self.ranks.mean([time.perf_counter() - started])[0]
 
     def run(self) -> bool:
         """Train to the end, writing the folder as it goes; return whether it came there.
 
         SIGINT (Ctrl-C) and SIGTERM end it early, after the step at hand and a checkpoint; a second one ends it at once.
         """
-        config = self.config
-        remove_unfinished(self.folder / name for name in FILES)
-        self.forget_later_metrics()
+        config, first = self.config, self.ranks.rank == 0  # the others write nothing
+        if first:
+            remove_unfinished(self.folder / name for name in FILES)
+            self.forget_later_metrics()
         if self.progress() >= 1:  # restored at its end: the last run may have been killed before its last pictures
-            self.draw()
+            if first:
+                self.draw()
             return True
-        write_atomic(self.folder / "config.json", (json.dumps(self.description(), indent=2) + "\n").encode())
-        total = None if config.minutes else config.steps
-        with Interruptible() as interrupted, tqdm(total=total, initial=self.step, unit="step", disable=None) as bar:
-            while self.progress() < 1 and not interrupted.signals:
+        if first:
+            write_atomic(self.folder / "config.json", (json.dumps(self.description(), indent=2) + "\n").encode())
+        self.ranks.check_same(self.vectors())
+        total, quiet = None if config.minutes else config.steps, None if first else True
+        with Interruptible() as interrupted, tqdm(total=total, initial=self.step, unit="step", disable=quiet) as bar:
+            while self.progress() < 1 and not (stopped := self.ranks.any(interrupted.signals)):
                 self.update()
                 bar.update()
                 last = self.progress() >= 1
-                if self.rows and (last or self.step % config.log_every == 0):
+                if first and self.rows and (last or self.step % config.log_every == 0):
                     bar.set_postfix_str(self.log_window())
-                if last or self.step % config.validate_every == 0:
+                if first and (last or self.step % config.validate_every == 0):
                     self.validate()
                     bar.write(f"step {self.step}: validation {self.validation}", sys.stderr)
                 if last or self.step % config.checkpoint_every == 0:
                     self.save()
-                if last or self.step % config.pictures_every == 0:
+                if first and (last or self.step % config.pictures_every == 0):
                     self.draw()
-            if interrupted.signals:
+            if stopped:
                 self.save()
         return self.progress() >= 1
 
@@ -217,7 +227,7 @@ class Trainer:
         return {"network": self.experiment.network, "model": model, "train": train, "data": self.data.note}
 
     def save(self) -> None:
-        """Write checkpoint.npz."""
+        """Write checkpoint.npz. Raises UserError where it cannot be written, and if ranks have drifted apart."""
         state = {
             "step": self.step,
             "updates": self.adam.updates,
@@ -227,10 +237,16 @@ class Trainer:
             "sums": self.sums,
             "rows": self.rows,
         }
+        vectors = self.vectors()
+        self.ranks.check_same(vectors)
+        if self.ranks.rank == 0:
+            host = dict(zip(checkpoints.VECTORS, vectors, strict=True))
+            checkpoints.save(self.folder / "checkpoint.npz", Checkpoint(self.experiment, state, host))
+
+    def vectors(self) -> list[np.ndarray]:
+        """Return what checkpoints.VECTORS names, on the host."""
         adam = self.adam
-        vectors = zip(checkpoints.VECTORS, (adam.params, adam.average, adam.mean, adam.square), strict=True)
-        host = {name: to_host(vector) for name, vector in vectors}
-        checkpoints.save(self.folder / "checkpoint.npz", Checkpoint(self.experiment, state, host))
+        return [to_host(vector) for vector in (adam.params, adam.average, adam.mean, adam.square)]
 
     def restore(self, checkpoint: Checkpoint) -> None:
         """Go on from a checkpoint. Raises UserError if it is for drawing only, or for another network."""
