@@ -36,7 +36,8 @@ class Parser(argparse.ArgumentParser):
     def add_machine(self) -> None:
         """Add --backend and --threads."""
         self.add_argument("--backend", default="numpy", help="numpy, cupy, or auto: a GPU if there is one")
-        self.add_argument("--threads", type=whole(1), metavar="N", help="cores to use (default: all; under mpiexec of each rank)")
+        text = "cores to use, under mpiexec by each rank (default: all)"
+        self.add_argument("--threads", type=whole(1), metavar="N", help=text)
 
     def add_data(self) -> None:
         """Add --data and --data-dir."""
