@@ -98,7 +98,7 @@ PRESETS = {
         RAMConfig(), TrainConfig(data="cluttered", batch_size=128, steps=40_000, learning_rate=1e-3, clip=1.0)
     ),
     # For the two cores of a laptop.
-    "mnist-small": _PAPER.replace(glimpses=24, read_size=5, steps=40_000),
+    "mnist-small": _PAPER.replace(glimpses=24, read_size=5, steps=28_000, decay_from=0.35),
     "strokes": _PAPER.replace(
         data="strokes",
         glimpses=16,
@@ -106,7 +106,7 @@ PRESETS = {
         enc_size=128,
         dec_size=128,
         latent_size=32,
-        steps=2500,
+        steps=4000,
         validate_every=500,
         checkpoint_every=500,
     ),
