@@ -20,7 +20,7 @@ from .attention import Windows
 from .cli import Parser, drawing_network, load_data, run, whole
 from .errors import UserError
 from .pictures import filmstrip, sheet, write_png
-from .tasks import draw_noise
+from .tasks import draw_noise, spread
 
 COLUMNS = 10  # of generated images; the nearest training images come as one more
 STRIPS = 8  # drawings shown from the first glimpse to the last
@@ -131,7 +131,7 @@ def main(arguments: list[str]) -> int:
     few = slice(STRIPS)
     write_png(folder / "sequence.png", filmstrip(drawing.frames[:, few], write=some(drawing.write, few)))
     rng = np.random.default_rng(options.seed)
-    originals = data.test.batch(np.arange(min(STRIPS, len(data.test))), rng)
+    originals = data.test.batch(spread(STRIPS, data.test), rng)
     seen = network.redraw(originals, draw_noise(network.config, len(originals), rng))
     write_png(folder / "seen.png", filmstrip(seen.frames, write=seen.write, read=seen.read, originals=originals))
     made = [folder / name for name in ("sheet.png", "sequence.png", "seen.png")]

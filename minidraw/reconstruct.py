@@ -11,7 +11,7 @@ from .backend import to_host
 from .cli import Parser, check_pictures, drawing_network, load_data, run, whole, write_pictures
 from .errors import UserError
 from .model import DRAW
-from .tasks import draw_noise
+from .tasks import draw_noise, spread
 
 COUNT = 16  # images of the test set
 BLACK = -2.2  # logit of 0.1
@@ -25,7 +25,7 @@ def parser() -> Parser:
     parser = Parser("reconstruct", text)
     parser.add_checkpoint()
     parser.add_argument("images", nargs="*", metavar="IMAGE", help="pictures to draw (default: those of the test set)")
-    parser.add_argument("-n", type=whole(1), metavar="N", help=f"how many of the test set (default: the first {COUNT})")
+    parser.add_argument("-n", type=whole(1), metavar="N", help=f"how many, spread over the test set (default: {COUNT})")
     parser.add_argument("--seed", type=whole(0), metavar="N", default=0, help="seed of the noise")
     parser.add_data()
     parser.add_pictures("seen.gif")
@@ -49,7 +49,7 @@ def main(arguments: list[str]) -> int:
         split = load_data(options, checkpoint).test
         if (count := options.n or min(COUNT, len(split))) > len(split):
             raise UserError(f"-n {count} is more than the {len(split)} images of the test set")
-        images = split.batch(np.arange(count), np.random.default_rng([options.seed, 1]))
+        images = split.batch(spread(count, split), np.random.default_rng([options.seed, 1]))
     noise = draw_noise(config, len(images), np.random.default_rng([options.seed, 0]))
     write_pictures(options, network.redraw(images, noise), originals=images)
     return 0

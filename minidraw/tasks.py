@@ -149,7 +149,7 @@ class ClassifyingTask(Task):
 
     def pictures(self, folder: Path, seed: int) -> None:
         """Show how held-out images are looked at: the window on the image, and beside it what is seen (fig. 5)."""
-        images = self.data.valid.batch(np.arange(min(LOOKS, len(self.data.valid))), np.random.default_rng(seed))
+        images = self.data.valid.batch(spread(LOOKS, self.data.valid), np.random.default_rng(seed))
         glimpses, read = self.model.look(images)
         frames = [enlarge(glimpse, images.shape[2:]) for glimpse in glimpses]
         sheets = sequence_frames(np.stack(frames), read=read, originals=images, columns=2, scale=2)
@@ -158,6 +158,11 @@ class ClassifyingTask(Task):
 
 
 TASKS: dict[type[Network], type[Task]] = {task.Network: task for task in (DrawingTask, ClassifyingTask)}
+
+
+def spread(count: int, split) -> np.ndarray:
+    """Return `count` indices spread evenly over a split: official files may be in the order of their labels."""
+    return np.linspace(0, len(split) - 1, count).astype(int)
 
 
 def draw_noise(config: DRAWConfig, images: int, rng: np.random.Generator) -> np.ndarray:

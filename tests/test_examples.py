@@ -66,7 +66,7 @@ def test_lstm_gradient(run, tmp_path):
     errors, steps = example["errors"], example["steps"]
     assert errors["autograd"].max() < 1e-13
     assert errors["four points"].min() < 1e-10
-    assert errors["gradient 0.05 % too large"].min() == pytest.approx(5e-4, rel=0.01)
+    assert errors["gradient 0.05 % too large"].min() == pytest.approx(5e-4, rel=0.1)
     for name, order, between in (("two points", 2, (1e-4, 1e-2)), ("four points", 4, (1e-3, 1e-2))):
         chosen = (between[0] < steps) & (steps < between[1])
         found = np.polyfit(np.log(steps[chosen]), np.log(errors[name][chosen]), 1)[0]

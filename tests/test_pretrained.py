@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from minidraw import checkpoint, data, evaluate
+from minidraw import checkpoint, data, evaluate, tasks
 
 README = (Path(__file__).parent.parent / "README.md").read_text()
-BOUNDS = {"mnist-small": 0.0}  # nats per image, first 500 images of the test set, noise of seed 0
+BOUNDS = {"mnist-small": 83.66}  # nats per image, 500 images spread over the test set, noise of seed 0
 FILES = "binarized_mnist"
 
 
@@ -33,6 +33,6 @@ def test_its_bound_is_the_one_measured(name):
     if not folder or not list(Path(folder).rglob("binarized_mnist_test.amat*")):
         pytest.skip(f"the official files of {FILES} are missing: MINIDRAW_DATA names no folder that has them")
     test = data.load(FILES, folder).test
-    first = data.Images(test.pixels[:500], shape=test.shape)
-    bound = evaluate.variational_bound(checkpoint.load(name).network(), first, seed=0)["bound"]
+    some = data.Images(test.pixels[tasks.spread(500, test)], shape=test.shape)
+    bound = evaluate.variational_bound(checkpoint.load(name).network(), some, seed=0)["bound"]
     assert bound == pytest.approx(BOUNDS[name], abs=0.02)
