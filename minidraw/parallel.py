@@ -2,7 +2,7 @@
 
 NumPy's elementwise work runs on one core, so a BLAS of many threads leaves all but one idle half of the time. Threads
 of one Python process do not help either: a step is thousands of NumPy calls of a few microseconds, and handing over
-the interpreter's lock costs as much as the call (measured: no gain from two threads, nearly twice the speed from two
+the interpreter's lock costs as much as the call (measured: no gain from two threads, 1.7 times the speed from two
 processes). Workers are plain subprocesses that share one block of memory with this one:
 
     weights: params (P,), gradients (workers, P)      batch: a shard's inputs and outputs, for all shards
