@@ -1,6 +1,7 @@
 """What DRAW and RAM have in common: parameters by name in one vector, and minibatches computed on every core."""
 
 import math
+from abc import ABC, abstractmethod
 from typing import Any, ClassVar
 
 import numpy as np
@@ -13,7 +14,7 @@ from .parallel import SMALLEST_WORK, Workers, cores, shard_bounds
 from .shard import Shard, parts
 
 
-class Network:
+class Network(ABC):
     """Parameters and their gradients, and the shards of a minibatch; see DRAW and RAM.
 
     `params` maps names to arrays that may be written in place. All parameters lie in the one vector `flat_params`,
@@ -52,14 +53,14 @@ class Network:
         self._workers = Workers(type(self), config, self.dtype) if several else None
 
     @staticmethod
+    @abstractmethod
     def parameter_shapes(config: Any) -> dict[str, tuple[int, ...]]:
         """Return the shape of every parameter by name, in the order in which they lie in memory."""
-        raise AssertionError("a network says what its parameters are")
 
     @staticmethod
+    @abstractmethod
     def start_values(config: Any, seed: int) -> np.ndarray:
         """Return the parameters that training starts from, one flat float64 vector."""
-        raise AssertionError("a network says where training starts")
 
     def _on_every_core(self, task: str, *inputs: Array) -> list[np.ndarray]:
         """Do the first shard's part of a task here while workers do the others; return the outputs on the host.

@@ -66,11 +66,9 @@ def begin(trace: Trace, params: dict, config: DRAWConfig, xp) -> None:
     sigmoid(trace.canvas, trace.mean[0], xp)
 
 
-def error_image(trace: Trace, t: int, xp) -> Array:
-    """Return x - sigmoid(canvas) before glimpse t, (B, P), written beside x in trace.images (eq. 3)."""
-    error = trace.images[:, 1]
-    xp.subtract(trace.images[:, 0], trace.mean[t], out=error)
-    return error
+def error_image(trace: Trace, t: int, xp) -> None:
+    """Put x - sigmoid(canvas) before glimpse t, (B, P), beside x in trace.images (eq. 3)."""
+    xp.subtract(trace.images[:, 0], trace.mean[t], out=trace.images[:, 1])
 
 
 def encode_step(trace: Trace, t: int, params: dict, noise: Array, config: DRAWConfig, xp) -> None:

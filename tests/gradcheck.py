@@ -5,6 +5,8 @@ differentiates, and loops written from the paper. The checks below hold them aga
 sizes pairwise different, and the memory of the fast version starts as NaN, so reading what nobody wrote shows.
 """
 
+from abc import ABC, abstractmethod
+
 import autograd
 import autograd.numpy
 import numpy as np
@@ -19,7 +21,7 @@ FLOAT32 = 1e-5  # the same for float32 against float64
 ENTRIES = 8  # of an array, differentiated one by one; its other entries all at once, along a random direction
 
 
-class Part:
+class Part(ABC):
     """A piece of the network. `constants` are arguments without derivative, `cotangents` weigh the outputs.
 
     The methods take inputs and constants by name; forward, reference and plain return a tuple of outputs.
@@ -28,21 +30,21 @@ class Part:
     def __init__(self, inputs: dict, constants: dict, cotangents: tuple):
         self.inputs, self.constants, self.cotangents = inputs, constants, cotangents
 
+    @abstractmethod
     def forward(self, **arrays):
         """Run the fast forward pass on a trace full of NaN."""
-        raise NotImplementedError
 
+    @abstractmethod
     def backward(self, cotangents, **arrays):
         """Run the fast forward and backward passes; return the gradients by name."""
-        raise NotImplementedError
 
+    @abstractmethod
     def reference(self, np, **arrays):
         """The same in reference.py, under NumPy or autograd's NumPy."""
-        raise NotImplementedError
 
+    @abstractmethod
     def plain(self, **arrays):
         """The same in loops over Python floats."""
-        raise NotImplementedError
 
 
 def nans(dtype):
