@@ -21,11 +21,13 @@ class FilterTrace:
 
     def __init__(self, alloc, T: int, B: int, A: int, N: int):
         self.F = alloc(T, B, N, A)
+        self.nearest = alloc(T, B, N)  # a*, the pixel nearest to mu
+        self.remainder = alloc(T, B, N)  # 2 (a* - mu)
         self.dF = alloc(B, N, A)
         self.offset = alloc(B, N, A)  # a - a*, in pixels
         self.product = alloc(B, N, A)
-        self.remainder = alloc(B, N)  # 2 (a* - mu)
         self.row = alloc(B, N)
+        self.dmu = alloc(B, N)
 
 
 def place(window: Array, A: int, longest: int, N: int, axis: int, xp) -> tuple[Array, Array]:
@@ -43,6 +45,13 @@ def grid(N: int, like: Array, xp) -> Array:
     return xp.arange(1, N + 1, dtype=like.dtype) - (N / 2 + 0.5)
 
 
+def row_sums(values: Array, out: Array, xp) -> Array:
+    """Fill and return out (B, N) = Σ_a values (B, N, A): as a product, for xp.sum is slow on rows this short."""
+    A = values.shape[2]
+    xp.matmul(values.reshape(-1, A), xp.ones(A, values.dtype), out=out.reshape(-1))
+    return out
+
+
 def filterbank(trace: FilterTrace, t: int, window: Array, longest: int, axis: int, xp) -> Array:
     """Fill and return trace.F[t] (B, N, A): row i is exp(-(a - mu_i)² / (2 sigma²)) over a = 1..A, divided by its sum.
 
@@ -50,54 +59,48 @@ def filterbank(trace: FilterTrace, t: int, window: Array, longest: int, axis: in
         (a - mu)² - (a* - mu)² = (a - a*) (a - a* + 2 (a* - mu)),
     which is at least 0, is 0 at a*, and loses no digits however far outside the image the filter is.
     """
-    F, offset = trace.F[t], trace.offset
+    F, nearest, remainder, offset = trace.F[t], trace.nearest[t], trace.remainder[t], trace.offset
     N, A = F.shape[1:]
     mu, _ = place(window, A, longest, N, axis, xp)
-    nearest = xp.clip(xp.rint(mu), 1.0, float(A))  # a*
-    xp.subtract(nearest, mu, out=trace.remainder)
-    trace.remainder *= 2.0
+    xp.rint(mu, out=nearest)
+    xp.maximum(nearest, 1.0, out=nearest)
+    xp.minimum(nearest, float(A), out=nearest)
+    xp.subtract(nearest, mu, out=remainder)
+    remainder *= 2.0
     xp.subtract(xp.arange(1, A + 1, dtype=F.dtype), nearest[:, :, None], out=offset)
-    xp.add(offset, trace.remainder[:, :, None], out=F)
+    xp.add(offset, remainder[:, :, None], out=F)
     F *= offset
     F *= (-0.5 * xp.exp(-window[:, 2]))[:, None, None]  # -1 / (2 sigma²)
     xp.exp(F, out=F)
-    xp.sum(F, axis=2, out=trace.row)  # between 1 and A: the term of a* is 1
-    F /= trace.row[:, :, None]
+    F /= row_sums(F, trace.row, xp)[:, :, None]  # between 1 and A: the term of a* is 1
     return F
 
 
 def filterbank_backward(trace: FilterTrace, t: int, window: Array, longest: int, axis: int, dwindow: Array, xp) -> None:
     """Add to dwindow (B, 5) what reaches it through trace.dF (B, N, A), the gradient of trace.F[t]; dF is used up."""
-    F, dlogits, offset, product = trace.F[t], trace.dF, trace.offset, trace.product
+    F, dlogits, offset, product, dmu = trace.F[t], trace.dF, trace.offset, trace.product, trace.dmu
     N, A = F.shape[1:]
-    mu, delta = place(window, A, longest, N, axis, xp)
-    nearest = xp.clip(xp.rint(mu), 1.0, float(A))
-    xp.subtract(nearest, mu, out=trace.remainder)
-    trace.remainder *= 2.0
-    xp.subtract(xp.arange(1, A + 1, dtype=F.dtype), nearest[:, :, None], out=offset)
-    # F = softmax(logits):  dlogits = F (dF - Σ_a F dF)
-    xp.multiply(F, dlogits, out=product)
-    xp.sum(product, axis=2, out=trace.row)
+    # F = softmax(logits):  dlogits = F dF - F Σ_a F dF
     dlogits *= F
-    xp.multiply(F, trace.row[:, :, None], out=product)
+    xp.multiply(F, row_sums(dlogits, trace.row, xp)[:, :, None], out=product)
     dlogits -= product
     # logits = -(a - mu)² / (2 sigma²), less a constant of the row:  dmu = Σ_a dlogits (a - mu) / sigma², and
     # Σ_a dlogits = 0, so a* serves for mu
     precision = xp.exp(-window[:, 2])[:, None]  # 1 / sigma²  (B, 1)
+    xp.subtract(xp.arange(1, A + 1, dtype=F.dtype), trace.nearest[t][:, :, None], out=offset)
     dlogits *= offset
-    dmu = dlogits.sum(axis=2)  # (B, N), still to be multiplied by the precision
+    row_sums(dlogits, dmu, xp)  # still to be multiplied by the precision
     # dlog sigma² = Σ_a dlogits (a - mu)² / (2 sigma²) = Σ_a dlogits (a - a*) (a - a* + 2 (a* - mu)) / (2 sigma²)
     dlogits *= offset
-    xp.sum(dlogits, axis=2, out=trace.row)
-    trace.row += dmu * trace.remainder
-    trace.row *= 0.5 * precision
-    dwindow[:, 2] += trace.row.sum(axis=1)
+    dvariance = row_sums(dlogits, trace.row, xp)
+    dvariance += dmu * trace.remainder[t]
+    dvariance *= 0.5 * precision
+    dwindow[:, 2] += dvariance.sum(axis=1)
     dmu *= precision
     # mu_i = g + (i - N/2 - 0.5) delta
     dwindow[:, axis] += dmu.sum(axis=1) * ((A + 1) / 2)  # eqs 22, 23
-    dmu *= grid(N, window, xp)
-    dmu *= delta  # d delta / d log delta = delta
-    dwindow[:, 3] += dmu.sum(axis=1)
+    delta = xp.exp(window[:, 3]) * ((longest - 1) / (N - 1))  # eq. 24, and d delta / d log delta = delta
+    dwindow[:, 3] += xp.matmul(dmu, grid(N, window, xp)) * delta
 
 
 class ReadTrace:

@@ -160,9 +160,10 @@ class RAMShard(Shard):
         """Do "predict" or "loss_and_grads"; see RAM."""
         x, hot = inputs
         trace = self.trace_for(len(x))
-        log_p = forward(trace, params, x, self.config, self.xp).copy()  # the trace's own is overwritten
+        straight, transposed = self.laid_out(params, task == "loss_and_grads")
+        log_p = forward(trace, straight, x, self.config, self.xp).copy()  # the trace's own is overwritten
         if task == "loss_and_grads":
-            backward(trace, params, grads, x, hot, self.config, weight, self.xp)
+            backward(trace, transposed, grads, x, hot, self.config, weight, self.xp)
         return (log_p,)
 
 

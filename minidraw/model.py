@@ -66,9 +66,10 @@ class DRAWShard(Shard):
         """Do "loss", "loss_and_grads" or "log_weights"; see DRAW."""
         x, noise = inputs
         trace = self.trace_for(len(x))
-        losses = forward(trace, params, x, noise, self.config, self.xp)
+        straight, transposed = self.laid_out(params, task == "loss_and_grads")
+        losses = forward(trace, straight, x, noise, self.config, self.xp)
         if task == "loss_and_grads":
-            backward(trace, params, grads, noise, self.config, weight, self.xp)
+            backward(trace, transposed, grads, noise, self.config, weight, self.xp)
         if task == "log_weights":
             z = trace.decoder.inputs[: self.config.glimpses, :, : self.config.latent_size]
             return (log_ratio(trace.latent, z, noise, self.xp) - losses[0],)
@@ -77,6 +78,7 @@ class DRAWShard(Shard):
     def draw(self, params: dict, x: Array | None, noise: Array) -> Trace:
         """Draw x again, or from the prior where x is None; the drawings are in mean[1:] of the trace returned."""
         trace = self.trace_for(noise.shape[1])
+        params, _ = self.laid_out(params, backward=False)
         if x is None:
             generate(trace, params, noise, self.config, self.xp)
         else:

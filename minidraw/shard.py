@@ -4,7 +4,11 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from .backend import Arena, Array
+
+LARGE = 1 << 14  # numbers in a matrix; smaller ones are multiplied fast however they lie
 
 
 class Shard(ABC):
@@ -17,6 +21,7 @@ class Shard(ABC):
         self.config, self.xp = config, xp
         self.arena = Arena(xp, dtype)
         self.images, self.trace = 0, None
+        self.copies: dict[str, tuple[np.ndarray, np.ndarray]] = {}  # of large matrices: W, W^T
 
     @staticmethod
     @abstractmethod
@@ -46,6 +51,33 @@ class Shard(ABC):
             self.trace = self.arena.build(lambda alloc: self.make_trace(alloc, images))
             self.images = images
         return self.trace
+
+    def laid_out(self, params: dict, backward: bool) -> tuple[dict, dict]:
+        """Return the parameters as the forward and, if `backward`, as the backward pass multiplies by them fastest.
+
+        The numbers are the same. Before it multiplies, BLAS gathers a matrix in blocks, a third of the time where a
+        minibatch is short. That takes longer where rows begin a multiple of 4096 bytes apart, for they meet in one set
+        of the cache; and W^T, the backward pass's matrix, is gathered across its rows unless it is copied once.
+        """
+        if self.xp is not np:
+            return params, params
+        large = [name for name, W in params.items() if W.ndim == 2 and W.size >= LARGE]
+        for name in large:
+            if name not in self.copies:
+                rows, columns = params[name].shape
+                self.copies[name] = pitched(rows, columns, self.arena.dtype), pitched(columns, rows, self.arena.dtype)
+            self.copies[name][0][:] = params[name]
+            if backward:
+                self.copies[name][1][:] = params[name].T
+        straight = {name: self.copies[name][0] for name in large}
+        transposed = {name: self.copies[name][1].T for name in large}
+        return params | straight, params | transposed
+
+
+def pitched(rows: int, columns: int, dtype: np.dtype) -> np.ndarray:
+    """Return a matrix, not initialised, whose rows do not begin a power of two apart."""
+    gap = 0 if columns * dtype.itemsize % 1024 else 64 // dtype.itemsize
+    return np.empty((rows, columns + gap), dtype)[:, :columns]
 
 
 def parts(arrays: Sequence[Array], shapes: Sequence[tuple[int | None, ...]], images: slice) -> list[Array]:

@@ -11,6 +11,7 @@ from minidraw import DRAW, DRAWConfig, UserError, reference
 from minidraw.attention import place
 from minidraw.config import parameter_shapes
 from minidraw.model import DRAWShard
+from minidraw.shard import pitched
 
 SWITCHES = [(read, write) for read in (True, False) for write in (True, False)]  # attention or not
 COMBINATIONS = [(channels, *switches) for channels in (1, 2, 3) for switches in SWITCHES]  # channels, read, write
@@ -296,3 +297,28 @@ def test_other_mistakes():
         DRAW(DRAWConfig((1, 2, 3)), threads=0)
     with pytest.raises(UserError, match="images must be 1 or more, not 0"):
         prepared()[0].generate(0)
+
+
+# Layouts
+
+
+@pytest.mark.parametrize("combination", SOME, ids=str)
+def test_copies_of_matrices_are_the_matrices(combination, monkeypatch):
+    """However a matrix is laid out for BLAS, also after it was written in place, the numbers are the same."""
+    model, x, noise = prepared(*combination)
+    expected = copied(*model.loss_and_grads(x, noise))
+    monkeypatch.setattr("minidraw.shard.LARGE", 1)
+    other, _, _ = prepared(*combination)
+    other.loss_and_grads(x, noise)  # makes the copies
+    kept = other.flat_params.copy()
+    other.flat_params[:] = 0.1
+    other.loss_and_grads(x, noise)
+    other.flat_params[:] = kept
+    for a, b in zip(copied(*other.loss_and_grads(x, noise)), expected, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-12)
+
+
+def test_rows_of_copies_do_not_begin_a_power_of_two_apart():
+    for columns in (200, 256, 1024, 4096, 520):
+        matrix = pitched(3, columns, np.dtype("float32"))
+        assert matrix.shape == (3, columns) and matrix.strides[0] % 1024 and matrix.strides[1] == 4
