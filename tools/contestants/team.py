@@ -35,13 +35,18 @@ class Entry:
     variants: tuple[str, ...]
     needs: str | None = None  # a library
     cores: int | None = None  # always these many, in one process; None: whatever is fastest
+    split: bool = True  # whether the images may be shared by several processes
 
 
 ENTRIES = {
     "minidraw": Entry("minidraw, all cores", "numpy_draw", ("",), cores=0),
     "minidraw-1": Entry("minidraw, one core", "numpy_draw", ("",), cores=1),
     "jax": Entry("JAX, jit + scan", "jax_draw", ("hoisted", ""), "jax"),
+    "jax-1": Entry("JAX, one process", "jax_draw", ("hoisted", ""), "jax", split=False),
     "torch": Entry("PyTorch, eager", "torch_draw", ("hoisted", "hoisted oneDNN", ""), "torch"),
+    "torch-1": Entry(
+        "PyTorch, eager, one process", "torch_draw", ("hoisted", "hoisted oneDNN", ""), "torch", split=False
+    ),
     "torch-compiled": Entry("PyTorch, step compiled", "torch_compiled", ("hoisted",), "torch"),
     "products": Entry("matrix products alone", "products", ("numpy", "torch", "jax")),
 }
@@ -176,7 +181,7 @@ def fastest(entry: Entry, job: dict, limit: float, log) -> Team:
     for variant in entry.variants:
         if entry.module == "products" and not importlib.util.find_spec(variant):
             continue
-        for arrangement in arrangements(cores, job["batch"]):
+        for arrangement in arrangements(cores, job["batch"])[: None if entry.split else 1]:
             attempt(variant, arrangement)
     if best is None:
         raise Failed(trouble[-1])
