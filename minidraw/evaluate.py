@@ -4,15 +4,16 @@ import json
 import math
 
 import numpy as np
-from scipy.special import logsumexp
+from scipy.special import entr, logsumexp
 from tqdm import tqdm
 
 from . import checkpoint as checkpoints
 from .classifier import RAM
 from .cli import Parser, load_data, run, whole
 from .errors import UserError
+from .likelihood import reconstruction
 from .model import DRAW
-from .tasks import batches, classify, draw_noise
+from .tasks import batches, classify, draw_noise, mean_logits
 
 
 def parser() -> Parser:
@@ -42,7 +43,7 @@ def main(arguments: list[str]) -> int:
             raise UserError("--samples is for networks that draw; this checkpoint is of a classifier")
         results |= classification_error(network, split, options.seed)
     else:
-        results |= variational_bound(network, split, options.seed)
+        results |= variational_bound(network, split, options.seed) | yardsticks(data.train, split, options.seed)
         if options.samples > 1:
             results |= importance_weighted_bound(network, split, options.samples, options.seed)
     print(json.dumps(results) if options.json else report(results))
@@ -61,6 +62,23 @@ def variational_bound(network: DRAW, split, seed: int) -> dict:
     reconstruction, latent = np.concatenate(terms, axis=1, dtype=np.float64)  # (images,)
     results = {"bound": mean(reconstruction + latent), "bound_error": standard_error(reconstruction + latent)}
     return results | {"reconstruction": mean(reconstruction), "latent": mean(latent)}
+
+
+def yardsticks(train, split, seed: int) -> dict:
+    """Return what a bound is to be compared with, in nats per image, means over a split.
+
+    `independent_pixels` is the cost of the best model whose pixels know nothing of each other, the mean training image.
+    `least` is what no model can go below: the entropy of the pixels' values, which are probabilities where they are
+    grey, and 0 for binarized images.
+    """
+    rng = np.random.default_rng([seed, 3])
+    logits = mean_logits(train, rng)  # (C·H·W,)
+    independent = least = 0.0
+    for images in batches(split, len(split), rng):
+        rows = images.reshape(len(images), -1).astype(np.float64)
+        independent += reconstruction(rows, np.broadcast_to(logits, rows.shape), np).sum()
+        least += (entr(rows) + entr(1 - rows)).sum()
+    return {"independent_pixels": float(independent / len(split)), "least": float(least / len(split))}
 
 
 def classification_error(network: RAM, split, seed: int) -> dict:
@@ -120,6 +138,10 @@ def report(results: dict) -> str:
     if "samples" in results:
         bound = number("importance_weighted_bound", "importance_weighted_error")
         lines.append(f"importance-weighted bound, {results['samples']} draws per image: {bound}")
+    lines.append(
+        f"to compare: {results['independent_pixels']:.2f} with independent pixels, the mean training image; "
+        f"no model can go below {results['least']:.2f}, the entropy of the pixels' values"
+    )
     return "\n".join(lines)
 
 

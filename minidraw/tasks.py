@@ -72,8 +72,7 @@ class DrawingTask(Task):
 
     def prepare(self, rng: np.random.Generator) -> None:
         """Let the canvas start at the mean training image."""
-        mean = np.clip(mean_image(self.data.train, rng), DARKEST, 1 - DARKEST).ravel()
-        self.model.params["canvas0"][:] = to_device(np.log(mean / (1 - mean)), self.model.xp, self.model.dtype)
+        self.model.params["canvas0"][:] = to_device(mean_logits(self.data.train, rng), self.model.xp, self.model.dtype)
 
     def inputs(self, chosen: np.ndarray, images: np.random.Generator, noise: np.random.Generator) -> tuple:
         """Return images (B, C, H, W) and noise (T, B, Z)."""
@@ -163,6 +162,12 @@ TASKS: dict[type[Network], type[Task]] = {task.Network: task for task in (Drawin
 def spread(count: int, split) -> np.ndarray:
     """Return `count` indices spread evenly over a split: official files may be in the order of their labels."""
     return np.linspace(0, len(split) - 1, count).astype(int)
+
+
+def mean_logits(split, rng: np.random.Generator) -> np.ndarray:
+    """Return the logits of a split's mean image, (C·H·W,): the best canvas for one who knows nothing of an image."""
+    mean = np.clip(mean_image(split, rng), DARKEST, 1 - DARKEST).ravel()
+    return np.log(mean / (1 - mean))
 
 
 def draw_noise(config: DRAWConfig, images: int, rng: np.random.Generator) -> np.ndarray:

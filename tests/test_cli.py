@@ -224,6 +224,8 @@ def test_evaluate_prints_the_bound_over_the_whole_test_set_with_its_terms(here, 
         "upper bounds on -log P(x) in nats per image, test set of strokes, 30 images:",
         f"variational bound: {result['bound']:.2f} ± {result['bound_error']:.2f} "
         f"(reconstruction {result['reconstruction']:.2f} + latent {result['latent']:.2f})",
+        f"to compare: {result['independent_pixels']:.2f} with independent pixels, the mean training image; "
+        f"no model can go below {result['least']:.2f}, the entropy of the pixels' values",
     ]
     assert text.err == "" and listing(here) == {}
     assert run("evaluate", trained, "--split", "valid", "--json", "--seed", 3) == 0
@@ -300,6 +302,20 @@ def test_more_draws_tighten_the_bound(network):
     assert bounds[0] > bounds[1] > bounds[2] > bounds[3], bounds
 
 
+def test_yardsticks(seven_at_a_time):
+    """Pixels at their mean cost its entropy; no grey image costs less than its own, no binarized one than nothing."""
+    rng = np.random.default_rng(0)
+    train, grey = (data.Images(rng.integers(20, 230, (n, 2, 3, 5)).astype(np.uint8)) for n in (40, 15))
+    p, x = train.batch(range(40)).mean(axis=0), grey.batch(range(15))
+    found = evaluate.yardsticks(train, grey, 0)
+    cost = -(x * np.log(p) + (1 - x) * np.log(1 - p)).sum(axis=(1, 2, 3)).mean()
+    own = -(x * np.log(x) + (1 - x) * np.log(1 - x)).sum(axis=(1, 2, 3)).mean()
+    assert found["independent_pixels"] == pytest.approx(cost, rel=1e-5)
+    assert found["least"] == pytest.approx(own, rel=1e-5) and own < cost
+    black_or_white = data.Images(np.uint8(255) * rng.integers(2, size=(9, 2, 3, 5), dtype=np.uint8))
+    assert evaluate.yardsticks(train, black_or_white, 0)["least"] == 0
+
+
 def test_evaluate_names_both_bounds_and_repeats_itself(here, trained, capsys):
     texts = []
     for _ in range(2):
@@ -307,7 +323,7 @@ def test_evaluate_names_both_bounds_and_repeats_itself(here, trained, capsys):
         texts.append(capsys.readouterr().out)
     assert texts[0] == texts[1]
     lines = texts[0].splitlines()
-    assert lines[1].startswith("variational bound: ") and len(lines) == 3
+    assert lines[1].startswith("variational bound: ") and len(lines) == 4
     assert lines[2].startswith("importance-weighted bound, 3 draws per image: ")
 
 
