@@ -2,8 +2,9 @@
 
 All compute the loss and gradients of the same network, images and noise, each in a process of its own, in turn, in
 several rounds. Before the race each library's ways of doing it, in one process or several, are tried, and the fastest
-one runs; its loss must agree with minidraw's. `--check` compares loss and every gradient with double precision on
-small networks instead. Libraries that are not installed are skipped.
+one runs, "at its best"; "plain" is autograd's own way in one process on all cores. Their losses must agree with
+minidraw's. `--check` compares loss and every gradient with double precision on small networks instead. Libraries that
+are not installed are skipped.
 """
 
 import argparse

@@ -41,13 +41,11 @@ class Entry:
 ENTRIES = {
     "minidraw": Entry("minidraw, all cores", "numpy_draw", ("",), cores=0),
     "minidraw-1": Entry("minidraw, one core", "numpy_draw", ("",), cores=1),
-    "jax": Entry("JAX, jit + scan", "jax_draw", ("hoisted", ""), "jax"),
-    "jax-1": Entry("JAX, one process", "jax_draw", ("hoisted", ""), "jax", split=False),
-    "torch": Entry("PyTorch, eager", "torch_draw", ("hoisted", "hoisted oneDNN", ""), "torch"),
-    "torch-1": Entry(
-        "PyTorch, eager, one process", "torch_draw", ("hoisted", "hoisted oneDNN", ""), "torch", split=False
-    ),
-    "torch-compiled": Entry("PyTorch, step compiled", "torch_compiled", ("hoisted",), "torch"),
+    "jax": Entry("JAX, jit + scan, at its best", "jax_draw", ("hoisted", ""), "jax"),
+    "jax-plain": Entry("JAX, jit + scan, plain", "jax_draw", ("",), "jax", split=False),
+    "torch": Entry("PyTorch, eager, at its best", "torch_draw", ("hoisted", "hoisted oneDNN", ""), "torch"),
+    "torch-plain": Entry("PyTorch, eager, plain", "torch_draw", ("",), "torch", split=False),
+    "torch-compiled": Entry("PyTorch, step compiled, at its best", "torch_compiled", ("hoisted",), "torch"),
     "products": Entry("matrix products alone", "products", ("numpy", "torch", "jax")),
 }
 
