@@ -167,7 +167,7 @@ def encode_step_backward(
     """Reverse of encode_step: d_dec (B, Z + D) is the gradient of the decoder's inputs, dh_enc (B, E) that of h_enc.
 
     On return d_dec[:, Z:] and dh_enc hold the gradients of the states before the glimpse, and trace.dcanvas that of the
-    canvas before it; trace.mean[t] is used up.
+    canvas before it.
     """
     C, H, W = config.image_shape
     D, Z, R = config.dec_size, config.latent_size, trace.R
@@ -186,12 +186,11 @@ def encode_step_backward(
         read_backward(trace.read, t, images, glimpse, d_enc[:, :R], derror.reshape(-1, C, H, W), xp)
         xp.matmul(trace.read.dwindow[t], params["read.W"].T, out=scratch)
         dh_dec += scratch
-    # error = x - sigmoid(canvas):  dcanvas -= derror * mean (1 - mean); mean[t] is used up
-    mean, slope = trace.mean[t], trace.images[:, 1]
-    xp.multiply(mean, mean, out=slope)
-    mean -= slope
-    mean *= derror
-    trace.dcanvas -= mean
+    # error = x - sigmoid(canvas):  dcanvas -= derror * mean (1 - mean) = derror mean - derror mean mean
+    derror *= trace.mean[t]
+    trace.dcanvas -= derror
+    derror *= trace.mean[t]
+    trace.dcanvas += derror
 
 
 def backward(trace: Trace, params: dict, grads: dict, noise: Array, config: DRAWConfig, weight: float, xp) -> None:
