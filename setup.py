@@ -27,6 +27,7 @@ EXTRAS = {
     "svhn": ["h5py>=3.8"],  # reads digitStruct.mat of the full house numbers
     "mpi": ["mpi4py>=4.1", "mpich>=5.0"],  # several processes share every minibatch: mpiexec -n 2 python -m ...
     "plots": ["matplotlib>=3.8"],  # the curves of minidraw.figures
+    "tensorboard": ["tensorboardX>=2.6"],  # writes a run's numbers for TensorBoard too
     "cuda12": ["cupy-cuda12x>=13.3"],
     "cuda13": ["cupy-cuda13x>=14.0"],
 }
@@ -40,7 +41,7 @@ setup(
     license="MIT",
     python_requires=">=3.10",
     packages=find_packages(include=["minidraw", "minidraw.*"]),
-    package_data={"minidraw": ["pretrained/*.npz"]},
+    package_data={"minidraw": ["pretrained/*.npz", "page.css", "page.js"]},
     install_requires=REQUIRED,
     extras_require=EXTRAS,
     classifiers=[

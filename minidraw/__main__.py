@@ -2,7 +2,7 @@
 
 import importlib
 
-COMMANDS = ("train", "generate", "reconstruct", "evaluate", "figures")
+COMMANDS = ("train", "generate", "reconstruct", "evaluate", "figures", "report", "compare")
 
 
 def main() -> None:

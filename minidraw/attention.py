@@ -222,6 +222,10 @@ class Windows(NamedTuple):
     sigma: np.ndarray  # (T, n): standard deviation of the filters in pixels
     size: int  # N, filters along a side
 
+    def some(self, images: slice) -> "Windows":
+        """Return the windows (T, n) on some of the images."""
+        return Windows(self.centre[:, images], self.stride[:, images], self.sigma[:, images], self.size)
+
 
 def windows(parameters: np.ndarray, image_shape: tuple[int, int, int], N: int) -> Windows:
     """Translate windows' parameters (T, n, 5) into pixels (eqs 22-24)."""

@@ -6,25 +6,30 @@
     curves.png    the cost over training, with its two terms                                   (fig. 11)
     glimpses.png  the KL divergence of every glimpse over training
 
-The last two need the metrics.jsonl of a run's folder, and matplotlib.
+Of a classifier, seen.png and seen.gif show how test images are looked at (fig. 5), curves.png has its cross entropy
+and error, and the others are left out. The last two need the metrics.jsonl of a run's folder, and matplotlib.
 """
 
+import argparse
 import importlib
-import json
+import sys
 from pathlib import Path
 
 import numpy as np
 
 from . import checkpoint as checkpoints
-from .attention import Windows
-from .cli import Parser, drawing_network, load_data, run, whole
+from . import curves, metrics
+from .classifier import RAM
+from .cli import Parser, load_data, run, whole
+from .data import Dataset
 from .errors import UserError
-from .pictures import filmstrip, sheet, write_png
-from .tasks import draw_noise, spread
+from .model import DRAW
+from .nearest import beside_nearest
+from .pictures import filmstrip, sheet, write_gif, write_png
+from .tasks import LOOKS_PER_SECOND, looks, redrawn, spread
 
 COLUMNS = 10  # of generated images; the nearest training images come as one more
 STRIPS = 8  # drawings shown from the first glimpse to the last
-CHUNK = 1000  # training images compared at a time
 
 
 def parser() -> Parser:
@@ -39,85 +44,63 @@ def parser() -> Parser:
     return parser
 
 
-def nearest(images: np.ndarray, split) -> np.ndarray:
-    """Return for each of `images` (n, C, H, W) the one of `split` at the least Euclidean distance, (n, C, H, W)."""
-    flat = images.reshape(len(images), -1)  # (n, P)
-    best, found = np.full(len(images), np.inf), np.empty_like(images)
-    for first in range(0, len(split), CHUNK):
-        others = split.batch(np.arange(first, min(first + CHUNK, len(split))), np.random.default_rng(first))
-        rows = others.reshape(len(others), -1)  # (CHUNK, P)
-        distances = (rows * rows).sum(axis=1) - 2 * flat @ rows.T  # (n, CHUNK), less |image|²
-        place = distances.argmin(axis=1)
-        smallest = distances[np.arange(len(images)), place]
-        closer = smallest < best
-        best[closer], found[closer] = smallest[closer], others[place[closer]]
-    return found
+def plots(lines: list[dict], network: str, folder: Path) -> list[Path]:
+    """Write curves.png, and glimpses.png of a network that draws, into `folder` and return their paths.
 
-
-def beside_nearest(images: np.ndarray, split) -> np.ndarray:
-    """Return `images` (rows·COLUMNS, C, H, W) with a further column: what of `split` is nearest to the last."""
-    grid = images.reshape(-1, COLUMNS, *images.shape[1:])
-    return np.concatenate([grid, nearest(grid[:, -1], split)[:, None]], axis=1).reshape(-1, *images.shape[1:])
-
-
-def some(windows: Windows | None, images: slice) -> Windows | None:
-    """Return the windows of some images."""
-    if windows is None:
-        return None
-    return Windows(windows.centre[:, images], windows.stride[:, images], windows.sigma[:, images], windows.size)
-
-
-def read_metrics(path: Path) -> list[dict]:
-    """Return the lines of a metrics.jsonl. Raises UserError for one that is not whole."""
-    try:
-        return [json.loads(line) for line in path.read_text().splitlines()]
-    except (OSError, ValueError) as problem:
-        raise UserError(f"cannot read {path}: {' '.join(str(problem).split())}") from None
-
-
-def curves(metrics: list[dict], folder: Path) -> list[Path]:
-    """Write curves.png and glimpses.png into `folder` and return their paths. Raises UserError without matplotlib."""
+    Raises UserError without matplotlib, or if the lines hold nothing of training yet.
+    """
     try:
         matplotlib = importlib.import_module("matplotlib")
     except ImportError:
         raise UserError("curves need matplotlib: pip install 'minidraw[plots]'") from None
     matplotlib.use("agg")
     plt = importlib.import_module("matplotlib.pyplot")
-    train = [line for line in metrics if "loss" in line]
-    valid = [line for line in metrics if "validation_loss" in line]
-    if not train:
+    if not any("loss" in line for line in lines):
         raise UserError("metrics.jsonl has no line of training yet")
-
-    def column(lines: list[dict], name: str) -> np.ndarray:
-        return np.array([line[name] for line in lines])
-
-    figure, (top, bottom) = plt.subplots(2, 1, figsize=(7, 7), sharex=True, layout="constrained")
-    top.plot(column(train, "step"), column(train, "loss"), color="0.7", lw=0.8, label="training minibatches")
-    top.plot(column(valid, "step"), column(valid, "validation_loss"), color="C3", lw=1.5, label="held-out images")
-    settled = np.concatenate([column(train, "loss")[len(train) // 50 :], column(valid, "validation_loss")])
-    top.set_ylim(settled.min() - 1, np.percentile(settled, 98) + 2)
-    top.set_ylabel("variational bound, nats per image")
-    bottom.plot(column(train, "step"), column(train, "reconstruction"), lw=1, label="reconstruction (eq. 9)")
-    bottom.plot(column(train, "step"), column(train, "latent"), lw=1, label="latent, KL (eq. 11)")
-    bottom.set_ylim(0, np.percentile(column(train, "reconstruction")[len(train) // 50 :], 98) * 1.1)
-    bottom.set(xlabel="updates", ylabel="nats per image")
-    for axes in (top, bottom):
+    charts = curves.charts(lines, network, cost_only=True)
+    figure, every = plt.subplots(len(charts), 1, figsize=(7, 3.5 * len(charts)), sharex=True, layout="constrained")
+    for axes, chart in zip(np.atleast_1d(every), charts, strict=True):
+        for curve in chart.curves:
+            look = {"lw": 1.8} if curve.held_out else {"lw": 0.9, "alpha": 0.6}
+            axes.plot(curve.x, curve.y, color=f"C{curve.colour}", label=curve.name, **look)
+        axes.set(ylim=(chart.low, chart.high), ylabel=f"{chart.title.lower()}, {chart.unit}")
         axes.legend(frameon=False)
         axes.grid(alpha=0.3)
         axes.spines[["top", "right"]].set_visible(False)
+    axes.set_xlabel(chart.across)
     figure.savefig(folder / "curves.png", dpi=110)
-
-    figure, axes = plt.subplots(figsize=(7, 3.2), layout="constrained")
-    per_glimpse = np.array([line["latent_per_step"] for line in train]).T  # (T, lines)
-    T, last = len(per_glimpse), train[-1]["step"]
-    extent = (0, last, 0.5, T + 0.5)
-    look = {"aspect": "auto", "origin": "lower", "cmap": "magma", "interpolation": "nearest"}
-    image = axes.imshow(per_glimpse, extent=extent, **look)
-    axes.set(xlabel="updates", ylabel="glimpse")
-    figure.colorbar(image, label="KL, nats per image (eq. 10)")
-    figure.savefig(folder / "glimpses.png", dpi=110)
+    made = [folder / "curves.png"]
+    if heat := curves.heat(lines):
+        figure, axes = plt.subplots(figsize=(7, 3.2), layout="constrained")
+        look = {"aspect": "auto", "origin": "lower", "cmap": "magma", "interpolation": "nearest"}
+        image = axes.imshow(heat.values, extent=(heat.first, heat.last, 0.5, len(heat.values) + 0.5), **look)
+        axes.set(xlabel="updates", ylabel="glimpse")
+        figure.colorbar(image, label="KL, nats per image (eq. 10)")
+        figure.savefig(folder / "glimpses.png", dpi=110)
+        made.append(folder / "glimpses.png")
     plt.close("all")
-    return [folder / "curves.png", folder / "glimpses.png"]
+    return made
+
+
+def drawings(options: argparse.Namespace, network: DRAW, data: Dataset, folder: Path) -> list[Path]:
+    """Write the pictures of a network that draws and return their paths."""
+    drawing = network.draw(options.rows * COLUMNS, options.seed)
+    beside = beside_nearest(drawing.frames[-1], data.train, COLUMNS)
+    write_png(folder / "sheet.png", sheet(beside, COLUMNS + 1))
+    few = slice(STRIPS)
+    windows = drawing.write and drawing.write.some(few)
+    write_png(folder / "sequence.png", filmstrip(drawing.frames[:, few], write=windows))
+    rng = np.random.default_rng(options.seed)
+    write_png(folder / "seen.png", redrawn(network, data.test.batch(spread(STRIPS, data.test), rng), rng))
+    return [folder / name for name in ("sheet.png", "sequence.png", "seen.png")]
+
+
+def classified(options: argparse.Namespace, network: RAM, data: Dataset, folder: Path) -> list[Path]:
+    """Write the pictures of a classifier and return their paths."""
+    moving, still, note = looks(network, data.test, np.random.default_rng(options.seed))
+    write_gif(folder / "seen.gif", moving, fps=LOOKS_PER_SECOND)
+    write_png(folder / "seen.png", still, note)
+    return [folder / "seen.gif", folder / "seen.png"]
 
 
 def main(arguments: list[str]) -> int:
@@ -125,21 +108,15 @@ def main(arguments: list[str]) -> int:
     options = parser().parse_args(arguments)
     checkpoint = checkpoints.load(options.checkpoint)
     data, folder = load_data(options, checkpoint), Path(options.out)
-    network = drawing_network(options, checkpoint)
-    drawing = network.draw(options.rows * COLUMNS, options.seed)
-    write_png(folder / "sheet.png", sheet(beside_nearest(drawing.frames[-1], data.train), columns=COLUMNS + 1))
-    few = slice(STRIPS)
-    write_png(folder / "sequence.png", filmstrip(drawing.frames[:, few], write=some(drawing.write, few)))
-    rng = np.random.default_rng(options.seed)
-    originals = data.test.batch(spread(STRIPS, data.test), rng)
-    seen = network.redraw(originals, draw_noise(network.config, len(originals), rng))
-    write_png(folder / "seen.png", filmstrip(seen.frames, write=seen.write, read=seen.read, originals=originals))
-    made = [folder / name for name in ("sheet.png", "sequence.png", "seen.png")]
-    print("\n".join(map(str, made)))
+    network = checkpoint.network(options.backend, options.threads)
+    pictures = classified if isinstance(network, RAM) else drawings
+    print("\n".join(map(str, pictures(options, network, data, folder))))
     path = Path(options.checkpoint)
-    metrics = (path if path.is_dir() else path.parent) / "metrics.jsonl"
-    if metrics.is_file():
-        print("\n".join(map(str, curves(read_metrics(metrics), folder))))
+    lines, damaged = metrics.read((path if path.is_dir() else path.parent) / "metrics.jsonl")
+    if damaged:
+        print(f"{damaged} lines of metrics.jsonl cannot be read and are left out", file=sys.stderr)
+    if lines:
+        print("\n".join(map(str, plots(lines, checkpoint.experiment.network, folder))))
     return 0
 
 

@@ -11,6 +11,7 @@ an image's pixel; cells are enlarged without smoothing, and the boxes are drawn 
 Letters: T glimpses, n images, (C, H, W) an image, (h, w) a cell: an image in the pixels of the picture.
 """
 
+import io
 import math
 import os
 from collections.abc import Sequence
@@ -18,6 +19,7 @@ from collections.abc import Sequence
 import imageio.v3 as iio
 import numpy as np
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from .attention import Windows
 from .errors import UserError
@@ -31,6 +33,7 @@ BACKGROUND = (74, 74, 74)  # between the cells: neither a canvas's black nor a d
 LINE = 0.5  # a box's line, in standard deviations of a filter; a whole one would hide what is being drawn
 
 GREYS = 16  # levels in a grey GIF: fewer make longer repetitions for LZW, and a moving picture needs no more
+NOTE = "Description"  # the key of a PNG's text, one of those that its standard names
 COLOURS = 240  # in a colour GIF, besides the boxes' own; one of the 256 must stay free, see write_gif
 
 
@@ -192,9 +195,24 @@ def write_gif(path: str | os.PathLike, frames: Sequence[np.ndarray], fps: float 
     write_atomic(path, iio.imwrite("<bytes>", indices, duration=durations, loop=0, **options))
 
 
-def write_png(path: str | os.PathLike, image: np.ndarray) -> None:
-    """Write a picture, uint8 (rows, columns, 3), as a PNG: whole or not at all; UserError where it cannot be."""
-    write_atomic(path, iio.imwrite("<bytes>", image, extension=".png", plugin="pillow"))
+def write_png(path: str | os.PathLike, image: np.ndarray, note: str = "") -> None:
+    """Write a picture, uint8 (rows, columns, 3), as a PNG: whole or not at all; UserError where it cannot be.
+
+    A note on what it shows goes into the file (see `read_note`).
+    """
+    texts = PngInfo()
+    if note:
+        texts.add_itxt(NOTE, note)
+    write_atomic(path, iio.imwrite("<bytes>", image, extension=".png", plugin="pillow", pnginfo=texts))
+
+
+def read_note(png: bytes) -> str:
+    """Return the note in a PNG's bytes, "" where there is none or they are no picture."""
+    try:
+        with Image.open(io.BytesIO(png)) as picture:
+            return str(picture.info.get(NOTE, ""))
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        return ""
 
 
 def _palette(frames: Sequence[np.ndarray]) -> np.ndarray:

@@ -17,11 +17,17 @@ from .config import DRAWConfig
 from .data import Dataset, mean_image
 from .errors import UserError
 from .model import DRAW, Loss
+from .nearest import beside_nearest
 from .network import Network
-from .pictures import sequence_frames, sheet, write_gif, write_png
+from .pictures import filmstrip, sequence_frames, sheet, write_gif, write_png
 
 SAMPLES = 64  # drawings in samples.gif
-LOOKS = 6  # classified images in samples.gif
+COLUMNS = 8  # of sheet.png, besides the nearest training images
+FEW = 2000  # training images among which the nearest are looked for while a run goes on
+STRIPS = 8  # held-out images in seen.png
+LOOKS = 6  # classified images shown
+LOOKS_PER_SECOND = 2  # in samples.gif
+PICTURES = ("samples.gif", "samples.png", "sheet.png", "seen.png")  # of a run's folder
 DARKEST = 1e-3  # where the mean image is 0 or 1, its logit is taken as if it were this far from it
 CHUNK = 250  # held-out images at a time
 
@@ -61,8 +67,8 @@ class Task(ABC):
         """Measure on the first `count` held-out images: fields of the log, `validation_loss` first, and in words."""
 
     @abstractmethod
-    def pictures(self, folder: Path, seed: int) -> None:
-        """Write samples.gif and samples.png."""
+    def pictures(self, folder: Path, seed: int, step: int, thorough: bool) -> None:
+        """Write PICTURES, or those that there are of this task, as they are at a step; `thorough`: spare no time."""
 
 
 class DrawingTask(Task):
@@ -103,11 +109,21 @@ class DrawingTask(Task):
         words += f" (reconstruction {bound.reconstruction:.2f} + latent {bound.latent:.2f})"
         return {f"validation_{name}": value for name, value in terms.items()}, words
 
-    def pictures(self, folder: Path, seed: int) -> None:
-        """Draw from the prior."""
+    def pictures(self, folder: Path, seed: int, step: int, thorough: bool) -> None:
+        """Draw from the prior, show what is nearest to some of it, and redraw held-out images."""
+        train, valid = self.data.train, self.data.valid
         drawing = self.model.draw(SAMPLES, seed)
+        note = f"{SAMPLES} images drawn from noise after {step:,} updates"
         write_gif(folder / "samples.gif", sequence_frames(drawing.frames, write=drawing.write))
-        write_png(folder / "samples.png", sheet(drawing.frames[-1]))
+        write_png(folder / "samples.png", sheet(drawing.frames[-1]), note)
+        chosen = spread(len(train) if thorough else min(FEW, len(train)), train)
+        beside = beside_nearest(drawing.frames[-1], train, COLUMNS, chosen)
+        note += f"; last column: the nearest, in Euclidean distance, of {len(chosen):,} of the {len(train):,} training "
+        write_png(folder / "sheet.png", sheet(beside, COLUMNS + 1), note + "images to what stands left of it")
+        rng = np.random.default_rng(seed)
+        shown = valid.batch(spread(STRIPS, valid), rng)
+        note = f"{STRIPS} held-out images, left, drawn again after {step:,} updates"
+        write_png(folder / "seen.png", redrawn(self.model, shown, rng), note)
 
 
 class ClassifyingTask(Task):
@@ -146,14 +162,12 @@ class ClassifyingTask(Task):
         fields = {"validation_loss": float(nats.mean()), "validation_error": float(wrong.mean())}
         return fields, f"error {100 * wrong.mean():.2f} %, cross entropy {nats.mean():.4f} nats per image"
 
-    def pictures(self, folder: Path, seed: int) -> None:
-        """Show how held-out images are looked at: the window on the image, and beside it what is seen (fig. 5)."""
-        images = self.data.valid.batch(spread(LOOKS, self.data.valid), np.random.default_rng(seed))
-        glimpses, read = self.model.look(images)
-        frames = [enlarge(glimpse, images.shape[2:]) for glimpse in glimpses]
-        sheets = sequence_frames(np.stack(frames), read=read, originals=images, columns=2, scale=2)
-        write_gif(folder / "samples.gif", sheets, fps=2)
-        write_png(folder / "samples.png", sheets[len(glimpses) - 1])
+    def pictures(self, folder: Path, seed: int, step: int, thorough: bool) -> None:
+        """Show how held-out images are looked at: the window on the image, and what is seen through it."""
+        moving, still, note = looks(self.model, self.data.valid, np.random.default_rng(seed))
+        write_gif(folder / "samples.gif", moving, fps=LOOKS_PER_SECOND)
+        write_png(folder / "samples.png", moving[-2])  # the last is without boxes
+        write_png(folder / "seen.png", still, f"After {step:,} updates, on held-out images: {note}")
 
 
 TASKS: dict[type[Network], type[Task]] = {task.Network: task for task in (DrawingTask, ClassifyingTask)}
@@ -173,6 +187,42 @@ def mean_logits(split, rng: np.random.Generator) -> np.ndarray:
 def draw_noise(config: DRAWConfig, images: int, rng: np.random.Generator) -> np.ndarray:
     """Return standard normal noise (T, images, Z) in single precision."""
     return rng.standard_normal((config.glimpses, images, config.latent_size), np.float32)
+
+
+def redrawn(model: DRAW, images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Return a strip for each of the images (n, C, H, W): itself, then how it is read and drawn again."""
+    seen = model.redraw(images, draw_noise(model.config, len(images), rng))
+    return filmstrip(seen.frames, write=seen.write, read=seen.read, originals=images)
+
+
+def looks(model: RAM, split, rng: np.random.Generator) -> tuple[list[np.ndarray], np.ndarray, str]:
+    """Return how images spread over a split are looked at (fig. 5): sheets, a still picture, and what was answered.
+
+    On a sheet, one a glimpse and the last once more without boxes, each image has beside it what is seen through the
+    window. In the still picture it has two rows: the window moving over it, and below it what is seen.
+    """
+    chosen = spread(LOOKS, split)
+    images = split.batch(chosen, rng)
+    glimpses, read = model.look(images)
+    seen = np.stack([enlarge(glimpse, images.shape[2:]) for glimpse in glimpses])  # (T, n, C, H, W)
+    moving = sequence_frames(seen, read=read, originals=images, columns=2, scale=2)
+    there, T, rows = np.broadcast_to(images, seen.shape), len(seen), []
+    for one in (slice(i, i + 1) for i in range(len(images))):
+        rows.append(filmstrip(there[:, one], read=read.some(one), steps=T, scale=2))
+        rows.append(filmstrip(seen[:, one], steps=T, scale=2))
+    note = f"the answers are {join(model.predict(images))}"
+    if split.labels is not None:
+        note += f", the labels {join(split.labels[chosen])}"
+    return moving, np.concatenate(rows), note
+
+
+def join(numbers: np.ndarray) -> str:
+    """Return numbers in words.
+
+    >>> join(np.array([7, 2, 1]))
+    '7, 2, 1'
+    """
+    return ", ".join(map(str, numbers.tolist()))
 
 
 def batches(split, count: int, rng: np.random.Generator, size: int = CHUNK) -> Iterator[np.ndarray]:

@@ -1,7 +1,7 @@
 """The training loop: minibatch, gradient, clipping, Adam; log, validation, checkpoint, pictures.
 
 Everything random is a function of the run's seed and of the step, so a run that stops and goes on is the same run. A
-folder holds all that it leaves: config.json, metrics.jsonl, checkpoint.npz, samples.gif, samples.png.
+folder holds all that it leaves: config.json, metrics.jsonl and metrics.csv, checkpoint.npz, pictures, report.html.
 """
 
 import contextlib
@@ -23,16 +23,19 @@ from .checkpoint import Checkpoint
 from .data import Dataset
 from .errors import UserError
 from .files import remove_unfinished, write_atomic
+from .metrics import Log
 from .network import Network
 from .networks import NETWORKS
 from .optim import Adam, global_norm
+from .page import write_report
 from .presets import Experiment
 from .ranks import Ranks
 from .shard import parts
-from .tasks import TASKS
+from .tasks import PICTURES, TASKS
 
 ORDER, IMAGES, NOISE, VALIDATION = range(4)  # streams of random numbers
-FILES = ("config.json", "metrics.jsonl", "checkpoint.npz", "samples.gif", "samples.png")  # of a run's folder
+FILES = ("config.json", "metrics.jsonl", "metrics.csv", "checkpoint.npz", "report.html", *PICTURES)  # of a run's folder
+REPORTING = 0.003  # largest share of the time that goes into reports while a run goes on
 HOPELESS = 100  # updates in a row that are not finite
 
 
@@ -77,6 +80,8 @@ class Trainer:
         self.adam = Adam(model.flat_params, config.beta1, config.beta2, config.averaging, model.xp)
         self.step = self.skipped = self.skipped_in_a_row = 0
         self.seconds = 0.0  # spent training, in all sittings
+        self.reporting = 0.0  # spent on reports, in this sitting
+        self.log = Log(self.folder)
         self.validation = ""  # what was last measured on held-out images, in words
         self.sums = [0.0] * (2 + self.task.row_length)  # of seconds, gradient norms and rows since the last line logged
         self.rows = 0  # how many they are
@@ -139,13 +144,15 @@ class Trainer:
         config, first = self.config, self.ranks.rank == 0  # the others write nothing
         if first:
             remove_unfinished(self.folder / name for name in FILES)
-            self.forget_later_metrics()
+            self.log.start(self.step)
         if self.progress() >= 1:  # restored at its end: the last run may have been killed before its last pictures
             if first:
                 self.draw()
+                self.report(ended=True)
             return True
         if first:
             write_atomic(self.folder / "config.json", (json.dumps(self.description(), indent=2) + "\n").encode())
+            self.report(ended=False)
         self.ranks.check_same(self.vectors())
         total, quiet = None if config.minutes else config.steps, None if first else True
         with Interruptible() as interrupted, tqdm(total=total, initial=self.step, unit="step", disable=quiet) as bar:
@@ -155,22 +162,27 @@ class Trainer:
                 last = self.progress() >= 1
                 if first and self.rows and (last or self.step % config.log_every == 0):
                     bar.set_postfix_str(self.log_window())
-                if first and (last or self.step % config.validate_every == 0):
+                validated, drawn = (last or self.step % n == 0 for n in (config.validate_every, config.pictures_every))
+                if first and validated:
                     self.validate()
                     bar.write(f"step {self.step}: validation {self.validation}", sys.stderr)
                 if last or self.step % config.checkpoint_every == 0:
                     self.save()
-                if first and (last or self.step % config.pictures_every == 0):
+                if first and drawn:
                     self.draw()
+                if first and (validated or drawn) and not last:
+                    self.report(ended=False)
             if stopped:
                 self.save()
+        if first:
+            self.report(ended=True)
         return self.progress() >= 1
 
     def log_window(self) -> str:
         """Write the means since the last line to metrics.jsonl and return them in a few words."""
         seconds, norm, *means = (total / self.rows for total in self.sums)
         fields, words = self.task.summary(means)
-        self.log(
+        self.log.write(
             step=self.step,
             epoch=self.step * self.config.batch_size / len(self.data.train),
             **fields,
@@ -183,42 +195,35 @@ class Trainer:
         self.sums, self.rows = [0.0] * len(self.sums), 0
         return words
 
-    def log(self, **values) -> None:
-        """Append one line to metrics.jsonl."""
-        line = json.dumps({key: round(v, 6) if isinstance(v, float) else v for key, v in values.items()})
-        try:
-            with open(self.folder / "metrics.jsonl", "a") as file:
-                file.write(line + "\n")
-        except OSError as problem:
-            raise UserError(f"cannot write {self.folder / 'metrics.jsonl'}: {problem.strerror}") from None
-
-    def forget_later_metrics(self) -> None:
-        """Drop the lines of metrics.jsonl that were written after the checkpoint that this run goes on from."""
-        path = self.folder / "metrics.jsonl"
-        if path.exists():
-            kept = [line for line in path.read_bytes().splitlines(keepends=True) if self.is_past(line)]
-            write_atomic(path, b"".join(kept))
-
-    def is_past(self, line: bytes) -> bool:
-        """Tell whether a line of metrics.jsonl is whole and of a step that is done."""
-        try:
-            return line.endswith(b"\n") and json.loads(line)["step"] <= self.step
-        except (ValueError, LookupError, TypeError):
-            return False
-
     def validate(self) -> dict:
         """Measure on held-out images with the averaged parameters; log and return it."""
         config, images = self.config, len(self.data.valid)
         count = min(config.validation_images or images, images)
         with averaged(self.model, self.adam):
             fields, self.validation = self.task.validate(count, stream(config.seed, VALIDATION))
-        self.log(step=self.step, **fields, validation_images=count, seconds=self.seconds)
+        self.log.write(step=self.step, **fields, validation_images=count, seconds=self.seconds)
         return fields
 
     def draw(self) -> None:
-        """Write samples.gif and samples.png, by the averaged parameters."""
+        """Write the run's pictures, by the averaged parameters."""
         with averaged(self.model, self.adam):
-            self.task.pictures(self.folder, self.config.seed)
+            self.task.pictures(self.folder, self.config.seed, self.step, thorough=self.progress() >= 1)
+
+    def report(self, ended: bool) -> None:
+        """Write report.html. While the run goes on, a failure is told and no more: the training is worth more.
+
+        At the end of a sitting, when all else is written, it is raised: UserError where the file cannot be written.
+        """
+        started = time.perf_counter()
+        if not ended and self.reporting > REPORTING * self.seconds:
+            return  # the next one comes soon enough
+        try:
+            write_report(self.folder, running=not ended)
+        except Exception as problem:  # also a mistake of the report's own: there is nobody to mend it before the end
+            if ended:
+                raise
+            tqdm.write(f"no report: {' '.join(str(problem).split())}; the run goes on", sys.stderr)
+        self.reporting += time.perf_counter() - started
 
     def description(self) -> dict:
         """Return the run's settings as they stand in config.json."""

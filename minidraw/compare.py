@@ -1,0 +1,127 @@
+"""python -m minidraw.compare RUN RUN ...: several runs on one page: curves over each other, what differs, drawings."""
+
+import html
+from pathlib import Path
+
+from . import curves, svg
+from .cli import Parser, run
+from .curves import MINUTES, UPDATES, Chart
+from .errors import UserError
+from .files import write_atomic
+from .page import Run, page, picture, results, setting
+
+FEWEST = 2
+FIRST = {  # of the numbers that both training and validation give: the one on which runs are compared
+    "loss": "validation_loss",
+    "error": "validation_error",
+    "reconstruction": "validation_reconstruction",
+    "latent": "validation_latent",
+}
+
+
+def parser() -> Parser:
+    """Return the parser of this command line."""
+    parser = Parser("compare", "Put several runs on one page: curves over each other, settings that differ, pictures.")
+    parser.add_argument("runs", nargs="+", metavar="RUN", help="folders of runs, two or more")
+    parser.add_argument("--out", metavar="FILE", default="compare.html", help="the page to write")
+    return parser
+
+
+def main(arguments: list[str]) -> int:
+    """Compare as the arguments say; the path of the page goes to standard output."""
+    options = parser().parse_args(arguments)
+    if len(options.runs) < FEWEST:
+        raise UserError("to compare takes two runs or more; for a single one there is python -m minidraw.report")
+    if Path(options.out).suffix.lower() not in (".html", ".htm"):
+        raise UserError(f"--out is a page: let it end in .html, not {options.out}")
+    runs = [Run(Path(folder)) for folder in options.runs]
+    write_atomic(options.out, page(f"{len(runs)} runs", comparison(runs, names(runs))).encode())
+    print(options.out)
+    return 0
+
+
+def names(runs: list[Run]) -> list[str]:
+    """Return what to call runs: the folder's name, the whole path where two share a name."""
+    short = [run.name for run in runs]
+    return [name if short.count(name) == 1 else str(run.folder) for name, run in zip(short, runs, strict=True)]
+
+
+def comparison(runs: list[Run], called: list[str]) -> str:
+    """Return what stands on the page."""
+    figures = "".join(map(svg.lines, overlaid(runs, called)))
+    return (
+        f"<header><h1>{len(runs)} runs</h1><p>{html.escape(', '.join(called))}</p></header><main>"
+        f"<h2>Last numbers</h2>{last_numbers(runs, called)}"
+        f"<h2>Settings that differ</h2>{differing(runs, called)}"
+        f'<h2>Curves</h2><section class="charts pairs">{figures or "<p>Not a line of metrics.jsonl yet.</p>"}</section>'
+        f'<h2>Pictures</h2><section class="pictures">{pictures(runs, called)}</section></main>'
+        "<footer>Where a run has numbers of held-out images, its curves are of these.</footer>"
+    )
+
+
+def overlaid(runs: list[Run], called: list[str]) -> list[Chart]:
+    """Return a chart of each number by updates, and the same by minutes of training, a curve a run."""
+    kinds = {}  # by title, and by the number: what there is to compare
+    for run in runs:
+        for kind in curves.kinds(run.network):
+            for field in kind.fields:
+                if field not in FIRST.values():
+                    kinds[kind.title, field] = kind
+    charts = []
+    for (title, field), kind in kinds.items():
+        for across in (UPDATES, MINUTES):
+            found = []
+            for colour, (run, name) in enumerate(zip(runs, called, strict=True)):
+                if kind in curves.kinds(run.network):
+                    best = FIRST.get(field, field)
+                    measured = best if run.last(best) is not None else field
+                    found.append(curves.curve(run.lines, measured, name, across, kind.factor, colour))
+            if chart := curves.chart(kind, found, across):
+                several = sum(other == title for other, _ in kinds) > 1
+                charts.append(chart._replace(title=f"{title}: {field}" if several else title))
+    return charts
+
+
+def table(header: list[str], rows: list[list[str]]) -> str:
+    """Return a table as HTML; the first column names the rows."""
+    lines = ["".join(f"<th>{html.escape(cell)}</th>" for cell in header)]
+    lines += [
+        f"<th>{html.escape(row[0])}</th>" + "".join(f"<td>{html.escape(c)}</td>" for c in row[1:]) for row in rows
+    ]
+    return f'<div class="table"><table>{"".join(f"<tr>{line}</tr>" for line in lines)}</table></div>'
+
+
+def last_numbers(runs: list[Run], called: list[str]) -> str:
+    """Return a table of the last numbers, a row a run."""
+    found = [results(run) for run in runs]
+    fields = list(dict.fromkeys(name for result in found for name in result))
+    title = {name: words for result in found for name, (words, *_) in result.items()}
+    rows = [
+        [name, *(" ".join(result[field][1:]).strip() if field in result else "" for field in fields)]
+        for name, result in zip(called, found, strict=True)
+    ]
+    return table(["run", *(title[field] for field in fields)], rows)
+
+
+def differing(runs: list[Run], called: list[str]) -> str:
+    """Return a table of the settings in which the runs differ, a row a run."""
+    settings = [run.settings() for run in runs]
+    fields = dict.fromkeys(name for each in settings for name in each)
+    differ = [name for name in fields if any(each.get(name) != settings[0].get(name) for each in settings)]
+    if not differ:
+        return "<p>None.</p>"
+    rows = [
+        [name, *(setting(each[field]) if field in each else "" for field in differ)]
+        for name, each in zip(called, settings, strict=True)
+    ]
+    return table(["run", *differ], rows)
+
+
+def pictures(runs: list[Run], called: list[str]) -> str:
+    """Return what the runs draw, or how they look, side by side."""
+    shown = [picture(run, "samples.gif", html.escape(name), "") for run, name in zip(runs, called, strict=True)]
+    return "".join(shown) or "<p>None yet.</p>"
+
+
+if __name__ == "__main__":
+    run(main)

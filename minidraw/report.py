@@ -1,0 +1,39 @@
+"""python -m minidraw.report RUN: make the page of a run, report.html, again."""
+
+from pathlib import Path
+
+from . import checkpoint as checkpoints
+from .cli import Parser, load_data, run
+from .networks import NETWORKS
+from .page import write_report
+from .tasks import TASKS
+
+
+def parser() -> Parser:
+    """Return the parser of this command line."""
+    parser = Parser("report", "Make the page of a run, report.html in its folder: curves, pictures, settings.")
+    parser.add_argument("run", metavar="RUN", help="the folder of a run")
+    parser.add_argument("--draw", action="store_true", help="make its pictures anew too, from its checkpoint and data")
+    parser.add_data()
+    parser.add_machine()
+    return parser
+
+
+def main(arguments: list[str]) -> int:
+    """Make the page as the arguments say; its path goes to standard output."""
+    options = parser().parse_args(arguments)
+    folder = Path(options.run)
+    if options.draw:
+        checkpoint = checkpoints.load(folder / "checkpoint.npz")
+        experiment, data = checkpoint.experiment, load_data(options, checkpoint)
+        make = TASKS[NETWORKS[experiment.network]]
+        task = make(experiment.model, data, experiment.train.seed, options.backend, options.threads)
+        task.model.flat_params[:] = task.model.xp.asarray(checkpoint.vectors["average"])
+        task.pictures(folder, experiment.train.seed, checkpoint.state.get("step", 0), thorough=True)
+    write_report(folder)
+    print(folder / "report.html")
+    return 0
+
+
+if __name__ == "__main__":
+    run(main)
