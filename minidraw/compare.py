@@ -42,8 +42,8 @@ def main(arguments: list[str]) -> int:
 
 def names(runs: list[Run]) -> list[str]:
     """Return what to call runs: the folder's name, the whole path where two share a name."""
-    short = [run.name for run in runs]
-    return [name if short.count(name) == 1 else str(run.folder) for name, run in zip(short, runs, strict=True)]
+    short = [one.name for one in runs]
+    return [name if short.count(name) == 1 else str(one.folder) for name, one in zip(short, runs, strict=True)]
 
 
 def comparison(runs: list[Run], called: list[str]) -> str:
@@ -62,8 +62,8 @@ def comparison(runs: list[Run], called: list[str]) -> str:
 def overlaid(runs: list[Run], called: list[str]) -> list[Chart]:
     """Return a chart of each number by updates, and the same by minutes of training, a curve a run."""
     kinds = {}  # by title, and by the number: what there is to compare
-    for run in runs:
-        for kind in curves.kinds(run.network):
+    for one in runs:
+        for kind in curves.kinds(one.network):
             for field in kind.fields:
                 if field not in FIRST.values():
                     kinds[kind.title, field] = kind
@@ -71,14 +71,14 @@ def overlaid(runs: list[Run], called: list[str]) -> list[Chart]:
     for (title, field), kind in kinds.items():
         for across in (UPDATES, MINUTES):
             found = []
-            for colour, (run, name) in enumerate(zip(runs, called, strict=True)):
-                if kind in curves.kinds(run.network):
-                    best = FIRST.get(field, field)
-                    measured = best if run.last(best) is not None else field
-                    found.append(curves.curve(run.lines, measured, name, across, kind.factor, colour))
+            for colour, (one, name) in enumerate(zip(runs, called, strict=True)):
+                if kind in curves.kinds(one.network):
+                    held_out = FIRST.get(field, field)
+                    best = field if one.last(held_out) is None else held_out
+                    found.append(curves.curve(one.lines, best, name, across, kind.factor, colour))
             if chart := curves.chart(kind, found, across):
                 several = sum(other == title for other, _ in kinds) > 1
-                charts.append(chart._replace(title=f"{title}: {field}" if several else title))
+                charts.append(chart._replace(title=field.capitalize() if several else title))
     return charts
 
 
@@ -93,7 +93,7 @@ def table(header: list[str], rows: list[list[str]]) -> str:
 
 def last_numbers(runs: list[Run], called: list[str]) -> str:
     """Return a table of the last numbers, a row a run."""
-    found = [results(run) for run in runs]
+    found = [results(one) for one in runs]
     fields = list(dict.fromkeys(name for result in found for name in result))
     title = {name: words for result in found for name, (words, *_) in result.items()}
     rows = [
@@ -105,7 +105,7 @@ def last_numbers(runs: list[Run], called: list[str]) -> str:
 
 def differing(runs: list[Run], called: list[str]) -> str:
     """Return a table of the settings in which the runs differ, a row a run."""
-    settings = [run.settings() for run in runs]
+    settings = [one.settings() for one in runs]
     fields = dict.fromkeys(name for each in settings for name in each)
     differ = [name for name in fields if any(each.get(name) != settings[0].get(name) for each in settings)]
     if not differ:
@@ -119,7 +119,7 @@ def differing(runs: list[Run], called: list[str]) -> str:
 
 def pictures(runs: list[Run], called: list[str]) -> str:
     """Return what the runs draw, or how they look, side by side."""
-    shown = [picture(run, "samples.gif", html.escape(name), "") for run, name in zip(runs, called, strict=True)]
+    shown = [picture(one, "samples.gif", html.escape(name), "") for one, name in zip(runs, called, strict=True)]
     return "".join(shown) or "<p>None yet.</p>"
 
 

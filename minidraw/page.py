@@ -19,20 +19,30 @@ from .presets import PRESETS
 
 HERE = Path(__file__).parent
 LARGEST_PICTURE = 3 << 20  # bytes; a larger one stays beside the page, which then links to it
-CAPTIONS = {
+CAPTIONS = {  # by network and picture: title, what it shows, class
     "draw": {
         "samples.gif": (
             "Being drawn",
             "A red box where each glimpse writes, the thicker the wider its filters (fig. 7).",
+            "",
         ),
-        "seen.png": ("Seen and drawn again", "Green: where it reads. Red: where it writes. Time runs to the right."),
-        "sheet.png": ("Drawings beside what they resemble", "Were they copies, the last two columns would be equal."),
+        "sheet.png": (
+            "Drawings beside what they resemble",
+            "Were they copies, the last two columns would be equal.",
+            "",
+        ),
+        "seen.png": (
+            "Seen and drawn again",
+            "Green: where it reads. Red: where it writes. Time runs to the right.",
+            "wide",
+        ),
     },
     "ram": {
-        "samples.gif": ("Being looked at", "Left: the window on the image. Right: what is seen through it."),
+        "samples.gif": ("Being looked at", "Left: the window on the image. Right: what is seen through it.", ""),
         "seen.png": (
             "Glimpses",
             "Upper rows: the window, its line the thicker the wider its filters (fig. 5). Lower: what is seen.",
+            "",
         ),
     },
 }
@@ -176,11 +186,11 @@ def duration(seconds: float) -> str:
 
 
 RESULTS = {  # number of metrics.jsonl: what it is, its unit, digits, factor
-    "validation_loss": ("cost on held-out images", "nats per image", 2, 1),
+    "validation_loss": ("cost per held-out image", "nats", 2, 1),
     "validation_error": ("of held-out images wrong", "%", 2, 100),
-    "validation_reconstruction": ("reconstruction", "nats per image", 2, 1),
-    "validation_latent": ("latent", "nats per image", 2, 1),
-    "loss": ("cost on training minibatches", "nats per image", 2, 1),
+    "validation_reconstruction": ("of it reconstruction", "nats", 2, 1),
+    "validation_latent": ("of it latent", "nats", 2, 1),
+    "loss": ("cost per training image", "nats", 2, 1),
     "step": ("updates", "", 0, 1),
     "epoch": ("passes over the training images", "", 1, 1),
     "images_per_second": ("images per second", "", 0, 1),
@@ -207,20 +217,20 @@ def tiles(run: Run) -> str:
     )
 
 
-def picture(run: Run, name: str, title: str, words: str) -> str:
+def picture(run: Run, name: str, title: str, words: str, kind: str = "") -> str:
     """Return a picture of the run's folder as a figure, with the note that it carries; nothing where there is none."""
     try:
         content = (run.folder / name).read_bytes()
     except OSError:
         return ""
-    kind = Path(name).suffix[1:]
     note = read_note(content)
     words = f"{words} {html.escape(note[:1].upper() + note[1:])}{'.' if note else ''}"
     caption = f"<figcaption><h3>{title}</h3><p>{words}</p></figcaption>"
     if len(content) > LARGEST_PICTURE:
         link = f'<p><a href="{name}">{name}</a> is {len(content) / 1e6:.0f} MB, too large for this page.</p>'
-        return f'<figure class="picture">{caption}{link}</figure>'
-    return f'<figure class="picture">{caption}<img alt="{title}" src="{svg.data_uri(content, kind)}"></figure>'
+        return f'<figure class="{kind}">{caption}{link}</figure>'
+    address = svg.data_uri(content, Path(name).suffix[1:])
+    return f'<figure class="{kind}">{caption}<img alt="{title}" src="{address}"></figure>'
 
 
 def settings(run: Run) -> str:
