@@ -15,6 +15,7 @@ import json
 import math
 import os
 import time
+import weakref
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -146,6 +147,7 @@ class Events:
             self.folder.mkdir(parents=True, exist_ok=True)
             unique = f".{os.getpid()}.{self.step}"  # the rest of the name tells seconds, and a resumed run may be quick
             self.file = writer.EventsWriter(str(self.folder / "events"), unique)
+        weakref.finalize(self, self.file.close)
         self.add(proto.Event(session_log=proto.SessionLog(status=proto.SessionLog.START)), self.step + 1)
 
     def write(self, values: dict) -> None:

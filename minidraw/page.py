@@ -86,17 +86,20 @@ class Run:
         return {"network": self.network} | self.model | self.train
 
     def command(self) -> str:
-        """Return a command that makes this run: the preset with the fewest differences, and these."""
-        wanted = self.model | self.train
-        best, differences = "strokes", None
+        """Return a command that makes this run: a preset, of the same data if there is one, and what differs."""
+        wanted = {name: plain(value) for name, value in (self.model | self.train).items()}
+        found = []
         for name, preset in PRESETS.items():
             if preset.network == self.network:
                 usual = vars(preset.model) | vars(preset.train)
-                here = {key: value for key, value in wanted.items() if usual.get(key) != plain(value)}
-                if differences is None or len(here) < len(differences):
-                    best, differences = name, here
-        words = ["python", "-m", "minidraw.train", best]
-        for key, value in (differences or {}).items():
+                differs = [key for key, value in wanted.items() if key not in usual or usual[key] != value]
+                found.append(("data" in differs, len(differs), name, differs))
+        if not found:
+            raise UserError(f"the network of the run in {self.folder} is unknown: {self.network}")
+        *_, name, differs = min(found)
+        words = ["python", "-m", "minidraw.train", name]
+        for key in differs:
+            value = wanted[key]
             if key in ("data", "seed") or (key == "minutes" and value) or (key == "steps" and not wanted["minutes"]):
                 words += [f"--{key}", str(value)]
             elif key != "image_shape":  # the data's own

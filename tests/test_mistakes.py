@@ -19,6 +19,15 @@ TINY = [f"--set={name}={value}" for name, value in SIZES.items()]
 
 # (command line, a part of the one line about it); RUN stands for a run's folder
 MISTAKES = [
+    # report and compare
+    ("report", "the following arguments are required: RUN"),
+    ("report none", "there is no run in none"),
+    ("report FILE", "there is no run in FILE"),
+    ("report none --draw", "there is no checkpoint none/checkpoint.npz"),
+    ("compare RUN", "two runs or more"),
+    ("compare RUN none", "there is no run in none"),
+    ("compare RUN RUN --out both.png", "let it end in .html"),
+    ("compare RUN RUN --out FILE/both.html", "cannot write FILE/both.html"),
     # train
     ("train stroke", "unknown preset 'stroke'; did you mean 'strokes'?"),
     ("train strokes more", "unrecognized arguments: more"),
@@ -188,8 +197,9 @@ def test_help_shows_defaults_and_fits_a_screen(command, capsys, monkeypatch):
     assert run(command, "--help") == 0
     out, err = capsys.readouterr()
     assert err == "" and len(out.splitlines()) < 40 and out.startswith(f"usage: python -m minidraw.{command}")
-    assert "(default: None)" not in out and "(default: False)" not in out and "(default: numpy)" in out
-    if command != "train":
+    assert "(default: None)" not in out and "(default: False)" not in out
+    assert ("(default: numpy)" in out) == (command != "compare")
+    if command in ("generate", "reconstruct", "evaluate"):
         assert "seed of the noise (default: 0)" in out
 
 

@@ -19,7 +19,7 @@ def test_the_commands_printed_are_understood(name, arguments):
 
 
 def test_there_are_commands_to_check():
-    assert {name for name, _ in COMMANDS} == {"train", "generate", "reconstruct", "evaluate", "figures"}
+    assert {name for name, _ in COMMANDS} >= {"train", "generate", "reconstruct", "evaluate", "figures"}
 
 
 @pytest.mark.parametrize("code", re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL))
@@ -45,4 +45,6 @@ def test_two_blocks_of_the_quick_start_are_the_two_commands():
 def test_the_package_lists_its_commands(capsys):
     importlib.import_module("minidraw.__main__").main()
     lines = capsys.readouterr().out.splitlines()
-    assert {line.split()[2].removeprefix("minidraw.") for line in lines[:-1]} == {name for name, _ in COMMANDS}
+    modules = {path.stem for path in (README.parent / "minidraw").glob("*.py") if "\ndef parser()" in path.read_text()}
+    assert {line.split()[2].removeprefix("minidraw.") for line in lines[:-1]} == modules
+    assert modules >= {name for name, _ in COMMANDS}

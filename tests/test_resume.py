@@ -13,6 +13,8 @@ from runs import assert_same_run, experiment, listing, metrics, options, run, sm
 from minidraw import checkpoint as checkpoints
 from minidraw.data import Dataset
 from minidraw.errors import UserError
+from minidraw.metrics import Log
+from minidraw.tasks import PICTURES
 from minidraw.trainer import Trainer
 
 
@@ -39,7 +41,7 @@ def test_a_run_that_was_stopped_goes_on_bit_by_bit_as_the_same_run(tmp_path, str
     again.restore(checkpoints.load(tmp_path / "run"))
     assert again.run()
     assert_same_run(tmp_path / "run", straight)
-    for picture in ("samples.gif", "samples.png"):
+    for picture in PICTURES:
         assert (tmp_path / "run" / picture).read_bytes() == (straight / picture).read_bytes()
 
 
@@ -116,7 +118,7 @@ def test_a_run_killed_at_any_moment_leaves_a_whole_checkpoint_or_none_and_goes_o
     assert not list(folder.glob(".*"))
 
 
-@pytest.mark.parametrize("file", ["checkpoint.npz", "metrics.jsonl", "samples.gif"])
+@pytest.mark.parametrize("file", ["checkpoint.npz", "metrics.jsonl", "metrics.csv", "samples.gif", "report.html"])
 def test_a_run_killed_inside_a_write_leaves_no_trace_of_it_after_going_on(tmp_path, file):
     folder = tmp_path / "run"
     assert run("train", *options(14, folder)) == 0
@@ -142,14 +144,11 @@ os.replace = replace
 
 @pytest.mark.parametrize("junk", [b"\xff\xfe\n", b"[1]\n", b"null\n", b'{"step": "x"}\n', b"{}\n", b"\0" * 50 + b"\n"])
 def test_lines_of_metrics_that_cannot_be_read_are_dropped(tmp_path, straight, junk):
-    of = trainer(straight, steps=30)
     path, whole = straight / "metrics.jsonl", (straight / "metrics.jsonl").read_bytes()
     path.write_bytes(junk + whole + junk)
-    of.step = 30
-    of.forget_later_metrics()
+    Log(straight).start(30)
     assert path.read_bytes() == whole
-    of.step = 9
-    of.forget_later_metrics()
+    Log(straight).start(9)
     assert [line["step"] for line in metrics(straight)] == [3, 6, 9]
 
 

@@ -247,8 +247,9 @@ def test_a_run_leaves_a_folder_with_all_that_came_of_it(tmp_path, capsys):
     folder = tmp_path / "deep" / "run"
     assert run("train", *options(25, folder, pictures_every=20)) == 0
     out, err = capsys.readouterr()
-    wanted = {"config.json", "metrics.jsonl", "checkpoint.npz", "samples.gif", "samples.png"}
-    assert set(os.listdir(folder)) == wanted
+    wanted = {"config.json", "metrics.jsonl", "metrics.csv", "checkpoint.npz", "report.html"}
+    wanted |= {"samples.gif", "samples.png", "sheet.png", "seen.png"}
+    assert set(os.listdir(folder)) - {"tensorboard"} == wanted
 
     config = json.loads((folder / "config.json").read_text())
     assert config["train"]["steps"] == 25 and config["model"]["enc_size"] == 7
