@@ -215,7 +215,7 @@ def results(run: Run) -> dict[str, tuple[str, str, str]]:
 def tiles(run: Run) -> str:
     """Return the last numbers as boxes."""
     return "".join(
-        f"<div><b>{value}</b> <small>{unit}</small><br><small>{words}</small></div>"
+        f"<div><p><b>{value}</b> <small>{unit}</small></p><small>{words}</small></div>"
         for words, value, unit in results(run).values()
     )
 

@@ -116,10 +116,13 @@ class DrawingTask(Task):
         note = f"{SAMPLES} images drawn from noise after {step:,} updates"
         write_gif(folder / "samples.gif", sequence_frames(drawing.frames, write=drawing.write))
         write_png(folder / "samples.png", sheet(drawing.frames[-1]), note)
-        chosen = spread(len(train) if thorough else min(FEW, len(train)), train)
-        beside = beside_nearest(drawing.frames[-1], train, COLUMNS, chosen)
-        note += f"; last column: the nearest, in Euclidean distance, of {len(chosen):,} of the {len(train):,} training "
-        write_png(folder / "sheet.png", sheet(beside, COLUMNS + 1), note + "images to what stands left of it")
+        every = thorough or len(train) <= FEW
+        among = f"all {len(train):,}" if every else f"{FEW:,} of the {len(train):,}"
+        note += (
+            f"; last column: the nearest, in Euclidean distance, of {among} training images to the drawing before it"
+        )
+        beside = beside_nearest(drawing.frames[-1], train, COLUMNS, None if every else spread(FEW, train))
+        write_png(folder / "sheet.png", sheet(beside, COLUMNS + 1), note)
         rng = np.random.default_rng(seed)
         shown = valid.batch(spread(STRIPS, valid), rng)
         note = f"{STRIPS} held-out images, left, drawn again after {step:,} updates"

@@ -13,7 +13,7 @@ import pytest
 from runs import metrics, options, run, small_strokes, trainer  # noqa: F401
 from test_metrics import classifier
 
-from minidraw import UserError, page, svg
+from minidraw import UserError, page, svg, tasks
 from minidraw import trainer as trainers
 from minidraw.page import Run, write_report
 from minidraw.pictures import read_note, write_png
@@ -84,7 +84,7 @@ def test_a_run_leaves_a_page_that_tells_all_of_it(folder):
         "Speed",
         "enc_size",
         "eqs 9 to 12",
-        "of 45 of the 45",
+        "of all 45 training images",
         "strokes, made",
     ):
         assert wanted in words, wanted
@@ -194,6 +194,16 @@ def test_runs_are_compared(folder, tmp_path, capsys):
     assert {"run", "ram", "Error", "Reconstruction"} <= set(of(out).words)
     for wrong, told in ([folder], "two runs or more"), ([folder, folder, "--out=x.png"], "end in .html"):
         assert run("compare", *wrong) == 2 and told in capsys.readouterr().err
+
+
+def test_while_a_run_goes_on_the_nearest_are_looked_for_among_few_which_the_page_says(tmp_path, monkeypatch):
+    monkeypatch.setattr(tasks, "FEW", 10)
+    of = trainer(tmp_path, steps=30, pictures_every=5)
+    for _ in range(5):
+        of.update()
+    of.draw()
+    note = read_note((tmp_path / "sheet.png").read_bytes())
+    assert "after 5 updates" in note and "of 10 of the 45 training images" in note
 
 
 def test_a_failing_report_costs_a_run_nothing_and_is_told(tmp_path, monkeypatch, capsys):
