@@ -12,7 +12,6 @@ import csv
 import importlib
 import io
 import json
-import math
 import os
 import time
 import weakref
@@ -23,11 +22,13 @@ from typing import Any
 from .errors import UserError
 from .files import write_atomic
 
+LARGEST = 1e100  # no run comes near it; numbers below it can be drawn
+
 
 def read(path: Path) -> tuple[list[dict], int]:
     """Return the lines of a metrics.jsonl, and how many were left out because they are damaged.
 
-    A line is whole if it is an object of finite numbers and lists of them, `step` and `seconds` among the numbers.
+    A line is whole if it is an object of finite numbers, below LARGEST, and lists of them, `step` and `seconds` among the numbers.
     Raises UserError for a file that cannot be read; one that is not there has no lines.
     """
     try:
@@ -45,7 +46,7 @@ def _parsed(line: bytes) -> dict | None:
         numbers = [values["step"], values["seconds"]]
         for value in values.values():
             numbers += value if isinstance(value, list) else [value]
-        whole = all(type(number) in (int, float) and math.isfinite(number) for number in numbers)
+        whole = all(type(number) in (int, float) and abs(number) < LARGEST for number in numbers)
     except (ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError):
         return None
     return values if whole else None

@@ -62,19 +62,19 @@ class Run:
         try:
             config = json.loads(path.read_bytes())
             self.network, self.model, self.train = str(config["network"]), dict(config["model"]), dict(config["train"])
-            self.note, steps = str(config["data"]), float(self.train["steps"])
+            self.note, self.steps = str(config["data"]), float(self.train["steps"])
             self.seconds_planned = 60 * float(self.train["minutes"])
         except OSError as problem:
             raise UserError(
                 f"there is no run in {folder} ({path.name}: {problem.strerror}); python -m minidraw.train makes one"
             ) from None
-        except (ValueError, LookupError, TypeError, RecursionError) as problem:
+        except (ValueError, LookupError, TypeError, OverflowError, RecursionError) as problem:
             raise UserError(f"cannot understand {path}: {' '.join(str(problem).split())[:200]}") from None
         self.lines, self.damaged = metrics.read(self.folder / "metrics.jsonl")
         self.name = self.folder.resolve().name
         last = self.lines[-1] if self.lines else {}
         self.step, self.seconds = int(last.get("step", 0)), float(last.get("seconds", 0))
-        done = self.seconds / self.seconds_planned if self.seconds_planned else self.step / max(steps, 1.0)
+        done = self.seconds / self.seconds_planned if self.seconds_planned else self.step / max(self.steps, 1.0)
         self.progress = min(1.0, done)
 
     def last(self, field: str) -> float | None:
@@ -170,7 +170,7 @@ def state(run: Run, running: bool) -> str:
 
 def planned(run: Run) -> str:
     """Return how long a run is to be."""
-    return duration(run.seconds_planned) if run.seconds_planned else f"{run.train['steps']:,} updates"
+    return duration(run.seconds_planned) if run.seconds_planned else f"{run.steps:,.0f} updates"
 
 
 def duration(seconds: float) -> str:

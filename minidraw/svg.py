@@ -59,12 +59,12 @@ def axes(across: str, ends: tuple[float, float], unit: str, low: float, high: fl
 
 def place_x(value, first: float, last: float):
     """Return where a value of the horizontal axis stands."""
-    return LEFT + (WIDTH - LEFT - RIGHT) * (value - first) / ((last - first) or 1.0)
+    return LEFT + (WIDTH - LEFT - RIGHT) * ((value - first) / ((last - first) or 1.0))
 
 
 def place_y(value, low: float, high: float):
     """Return where a value of the vertical axis stands."""
-    return HEIGHT - BOTTOM - (HEIGHT - BOTTOM - TOP) * (value - low) / ((high - low) or 1.0)
+    return HEIGHT - BOTTOM - (HEIGHT - BOTTOM - TOP) * ((value - low) / ((high - low) or 1.0))
 
 
 def lines(chart: Chart) -> str:

@@ -252,7 +252,7 @@ def test_a_page_stays_small_however_long_the_run(folder):
 
 
 def test_numbers_of_one_value_and_of_nothing_make_charts(folder):
-    line = {"step": 0, "seconds": 0.0, "loss": 0.0, "gradient_norm": 0, "latent_per_step": [0.0], "latent": -1e300}
+    line = {"step": 0, "seconds": 0.0, "loss": 0.0, "gradient_norm": 0, "latent_per_step": [0.0], "latent": -1e99}
     (folder / "metrics.jsonl").write_text(json.dumps(line) + "\n")
     write_report(folder)
     text = re.sub(r"base64,[^\"]*", "", (folder / "report.html").read_text())
