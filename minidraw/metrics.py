@@ -28,7 +28,7 @@ LARGEST = 1e100  # no run comes near it; numbers below it can be drawn
 def read(path: Path) -> tuple[list[dict], int]:
     """Return the lines of a metrics.jsonl, and how many were left out because they are damaged.
 
-    A line is whole if it is an object of finite numbers, below LARGEST, and lists of them, `step` and `seconds` among the numbers.
+    A line is whole if it is an object of numbers below LARGEST and lists of them, `step` and `seconds` among them.
     Raises UserError for a file that cannot be read; one that is not there has no lines.
     """
     try:
