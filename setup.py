@@ -23,6 +23,7 @@ EXTRAS = {
         "pytest>=8",
         "autograd>=1.7",  # differentiates the reference, to check the gradients written by hand
         "h5py>=3.8",  # writes and reads small files like SVHN's
+        "tensorboardX>=2.6",  # writes the events that a test reads back
     ],
     "svhn": ["h5py>=3.8"],  # reads digitStruct.mat of the full house numbers
     "mpi": ["mpi4py>=4.1", "mpich>=5.0"],  # several processes share every minibatch: mpiexec -n 2 python -m ...
