@@ -1,5 +1,7 @@
 """A user's mistakes: one line each, exit status 2, nothing left behind."""
 
+import argparse
+import importlib
 import importlib.util
 import os
 import subprocess
@@ -203,14 +205,17 @@ def test_a_mistake_in_a_process_of_its_own(here, command, arguments):
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_help_shows_defaults_and_fits_a_screen(command, capsys, monkeypatch):
-    monkeypatch.setenv("COLUMNS", "100")
+    monkeypatch.setenv("COLUMNS", "80")
     assert run(command, "--help") == 0
     out, err = capsys.readouterr()
-    assert err == "" and len(out.splitlines()) < 40 and out.startswith(f"usage: python -m minidraw.{command}")
-    assert "(default: None)" not in out and "(default: False)" not in out
-    assert ("(default: numpy)" in out) == (command != "compare")
-    if command in ("generate", "reconstruct", "evaluate"):
-        assert "seed of the noise (default: 0)" in out
+    lines, words = out.splitlines(), " ".join(out.split())
+    assert err == "" and out.startswith(f"usage: python -m minidraw.{command}")
+    assert len(lines) <= 40 and max(map(len, lines)) <= 80
+    assert "(default: None)" not in words and "(default: False)" not in words
+    assert ("(default: numpy)" in words) == (command != "compare")
+    for action in importlib.import_module(f"minidraw.{command}").parser()._actions:
+        if action.default not in (None, False, [], argparse.SUPPRESS):
+            assert f"{action.help} (default: {action.default})" in words
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -103,6 +103,7 @@ class Places:
         raise UserError(self.by_hand(choices, found, failures))
 
     def by_hand(self, choices: tuple[tuple[File, ...], ...], found: dict, failures: list[str]) -> str:
+        """Return in words which files are missing, where they are to be had, and where to put them."""
         ways = []
         for files in choices:
             missing = [file for file in files if file.name not in found]
