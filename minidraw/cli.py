@@ -5,7 +5,7 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -151,8 +151,9 @@ def check_pictures(options: argparse.Namespace, images: int, config: DRAWConfig 
 
 def write_pictures(options: argparse.Namespace, drawing: Drawing, originals: np.ndarray | None = None) -> None:
     """Write a drawing, beside its `originals` (n, C, H, W) if there are any, as the options say; tell what was made."""
-    frames, layout = drawing.frames, {"originals": originals, "scale": options.scale}
-    boxes = {} if options.no_boxes else {"write": drawing.write, "read": drawing.read}
+    frames = drawing.frames
+    layout: dict[str, Any] = {"originals": originals, "scale": options.scale}
+    boxes: dict[str, Any] = {} if options.no_boxes else {"write": drawing.write, "read": drawing.read}
     if options.strip:
         sheets = [filmstrip(frames, **boxes, **layout)]
     elif Path(options.out).suffix.lower() == ".png":

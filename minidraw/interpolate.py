@@ -60,16 +60,17 @@ def main(arguments: list[str]) -> int:
     if options.morph and Path(options.out).suffix.lower() == ".png":
         raise UserError("--morph makes a moving picture: let --out end in .gif or .mp4")
     checkpoint = checkpoints.load(options.checkpoint)
-    config = checkpoint.experiment.model
     options.columns = options.columns or options.steps
-    check_pictures(options, (len(options.images) or options.n or COUNT) * options.steps, config)
+    check_pictures(options, (len(options.images) or options.n or COUNT) * options.steps, checkpoint.experiment.model)
     network = drawing_network(options, checkpoint)
     rng = np.random.default_rng([options.seed, 0])
     if options.images or options.test or options.data or options.data_dir:
         images = given_images(options, checkpoint, network, COUNT)
-        z = network.encode(images, np.repeat(draw_noise(config, 1, rng), len(images), axis=1))  # the same for all
+        z = network.encode(
+            images, np.repeat(draw_noise(network.config, 1, rng), len(images), axis=1)
+        )  # the same for all
     else:
-        z = draw_noise(config, options.n or COUNT, rng)  # eq. 13
+        z = draw_noise(network.config, options.n or COUNT, rng)  # eq. 13
     if options.morph:
         path = between(np.concatenate([z, z[:, :1]], axis=1), options.steps)  # and back to the first, in a circle
         last = network.decode(np.delete(path, np.s_[:: options.steps], axis=1))[-1]

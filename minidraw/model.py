@@ -95,6 +95,7 @@ class DRAW(Network):
     name = "draw"
     Config = DRAWConfig
     Shard = DRAWShard
+    _shard: DRAWShard
     parameter_shapes = staticmethod(parameter_shapes)
     start_values = staticmethod(start_values)
 

@@ -106,11 +106,13 @@ def filmstrip(
     The picture is uint8, (rows, columns, 3). ValueError: as for `sequence_frames`; IndexError: no such glimpse.
     """
     _check(frames, write, read)
+    last = len(frames) - 1
     if isinstance(steps, int):
-        last = len(frames) - 1
-        steps = np.unique(np.linspace(last, 0, min(steps, last + 1)).round().astype(int))
+        chosen = np.unique(np.linspace(last, 0, min(steps, last + 1)).round().astype(int))
+    else:
+        chosen = steps
     strip = [] if originals is None else [_cells(originals, scale)]
-    for t in steps:
+    for t in chosen:
         drawings = _cells(frames[t], scale)  # (n, h, w, 3)
         _draw_boxes(drawings, read, t, GREEN, scale)
         _draw_boxes(drawings, write, t, RED, scale)
@@ -195,10 +197,12 @@ def write_gif(path: str | os.PathLike, frames: Sequence[np.ndarray], fps: float 
     indices = [np.asarray(Image.fromarray(f).quantize(palette=paint, dither=Image.Dither.NONE)) for f in frames]
     each = max(20, 10 * round(100 / fps))  # milliseconds; browsers slow down what is faster than 50 a second
     durations = [each] * (len(frames) - 1) + [max(each, round(1000 * hold))]
-    durations = durations if len(frames) > 1 else durations[0]  # Pillow takes no list for one frame
     # optimize: pixels that stay are stored as a free colour, "transparent", in hardly any bytes: a third of the size
     options = {"extension": ".gif", "plugin": "pillow", "palette": colours.tobytes(), "optimize": True}
-    write_atomic(path, iio.imwrite("<bytes>", indices, duration=durations, loop=0, **options))
+    write_atomic(
+        path,
+        iio.imwrite("<bytes>", indices, duration=durations if len(frames) > 1 else durations[0], loop=0, **options),
+    )
 
 
 def check_video() -> str:
@@ -227,7 +231,18 @@ def write_video(path: str | os.PathLike, frames: Sequence[np.ndarray], fps: floa
     coding = ["-c:v", "libx264", "-pix_fmt", "yuv420p", "-crf", "16", "-preset", "slow", "-tune", "animation"]
     with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryFile() as complaint:
         video = Path(folder) / "video.mp4"  # ffmpeg goes back in its file: it cannot write to memory
-        command = [check_video(), "-loglevel", "error", *source, "-i", "-", *coding, "-movflags", "+faststart", video]
+        command = [
+            check_video(),
+            "-loglevel",
+            "error",
+            *source,
+            "-i",
+            "-",
+            *coding,
+            "-movflags",
+            "+faststart",
+            str(video),
+        ]
         ffmpeg = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=complaint)
         with contextlib.suppress(BrokenPipeError), ffmpeg:  # a broken pipe: it has stopped, and has said why
             for k, frame in enumerate(frames):

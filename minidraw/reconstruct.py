@@ -25,11 +25,10 @@ def main(arguments: list[str]) -> int:
     """Redraw as the arguments say; what was written goes to standard output."""
     options = parser().parse_args(arguments)
     checkpoint = checkpoints.load(options.checkpoint)
-    config = checkpoint.experiment.model
-    check_pictures(options, 2 * (len(options.images) or options.n or COUNT), config)
+    check_pictures(options, 2 * (len(options.images) or options.n or COUNT), checkpoint.experiment.model)
     network = drawing_network(options, checkpoint)
     images = given_images(options, checkpoint, network, COUNT)
-    noise = draw_noise(config, len(images), np.random.default_rng([options.seed, 0]))
+    noise = draw_noise(network.config, len(images), np.random.default_rng([options.seed, 0]))
     write_pictures(options, network.redraw(images, noise), originals=images)
     return 0
 

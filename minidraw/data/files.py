@@ -234,8 +234,8 @@ def _download(url: str, path: Path, limit: int) -> None:
 
 def why(error: Exception) -> str:
     """Say shortly why a download failed; requests' own words are a paragraph each."""
-    if getattr(error, "response", None) is not None:
-        return f"HTTP {error.response.status_code}"
+    if (response := getattr(error, "response", None)) is not None:
+        return f"HTTP {response.status_code}"
     if isinstance(error, OSError):
         return error.strerror or type(error).__name__
     return one_line(error)
