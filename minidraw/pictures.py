@@ -199,10 +199,8 @@ def write_gif(path: str | os.PathLike, frames: Sequence[np.ndarray], fps: float 
     durations = [each] * (len(frames) - 1) + [max(each, round(1000 * hold))]
     # optimize: pixels that stay are stored as a free colour, "transparent", in hardly any bytes: a third of the size
     options = {"extension": ".gif", "plugin": "pillow", "palette": colours.tobytes(), "optimize": True}
-    write_atomic(
-        path,
-        iio.imwrite("<bytes>", indices, duration=durations if len(frames) > 1 else durations[0], loop=0, **options),
-    )
+    duration = durations if len(frames) > 1 else durations[0]  # Pillow takes no list for one frame
+    write_atomic(path, iio.imwrite("<bytes>", indices, duration=duration, loop=0, **options))
 
 
 def check_video() -> str:
@@ -229,20 +227,10 @@ def write_video(path: str | os.PathLike, frames: Sequence[np.ndarray], fps: floa
     source = ["-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{padded.shape[1]}x{padded.shape[0]}", "-r", f"{fps:g}"]
     # crf: the quality, 0 (exact) to 51; faststart: a browser can begin before it has the whole
     coding = ["-c:v", "libx264", "-pix_fmt", "yuv420p", "-crf", "16", "-preset", "slow", "-tune", "animation"]
+    coding += ["-movflags", "+faststart"]
     with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryFile() as complaint:
         video = Path(folder) / "video.mp4"  # ffmpeg goes back in its file: it cannot write to memory
-        command = [
-            check_video(),
-            "-loglevel",
-            "error",
-            *source,
-            "-i",
-            "-",
-            *coding,
-            "-movflags",
-            "+faststart",
-            str(video),
-        ]
+        command = [check_video(), "-loglevel", "error", *source, "-i", "-", *coding, str(video)]
         ffmpeg = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=complaint)
         with contextlib.suppress(BrokenPipeError), ffmpeg:  # a broken pipe: it has stopped, and has said why
             for k, frame in enumerate(frames):
