@@ -24,7 +24,10 @@ EXTRAS = {
         "autograd>=1.7",  # differentiates the reference, to check the gradients written by hand
         "h5py>=3.8",  # writes and reads small files like SVHN's
         "tensorboardX>=2.6",  # writes the events that a test reads back
+        "imageio-ffmpeg>=0.5",  # the videos under test
     ],
+    "dev": ["ruff~=0.17.6", "mypy~=2.4.1"],  # what .ci/run checks besides the tests
+    "video": ["imageio-ffmpeg>=0.5"],  # --out digits.mp4
     "svhn": ["h5py>=3.8"],  # reads digitStruct.mat of the full house numbers
     "mpi": ["mpi4py>=4.1", "mpich>=5.0"],  # several processes share every minibatch: mpiexec -n 2 python -m ...
     "plots": ["matplotlib>=3.8"],  # the curves of minidraw.figures

@@ -2,14 +2,14 @@
 
 import importlib
 
-COMMANDS = ("train", "generate", "reconstruct", "evaluate", "figures", "report", "compare")
+COMMANDS = ("train", "generate", "reconstruct", "interpolate", "evaluate", "figures", "report", "compare")
 
 
 def main() -> None:
     """Print the commands, a line each."""
     for name in COMMANDS:
         description = importlib.import_module(f"minidraw.{name}").parser().description
-        print(f"python -m minidraw.{name:12} {description}")
+        print(f"python -m minidraw.{name:11} {description}")
     print("Each has --help. The first with no arguments trains a small network in minutes and needs nothing.")
 
 

@@ -5,7 +5,7 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -17,9 +17,11 @@ from .data import Dataset
 from .errors import UserError
 from .model import DRAW, Drawing
 from .parallel import WorkerDied
-from .pictures import filmstrip, sequence_frames, write_gif, write_png
+from .photos import draws_digits, draws_on_black, read_digit, read_picture
+from .pictures import check_video, filmstrip, sequence_frames, write_gif, write_png, write_video
+from .tasks import spread
 
-ENDINGS = (".gif", ".png")
+ENDINGS = (".gif", ".mp4", ".png")
 LARGEST_SIDE = 65_535  # pixels; a GIF counts them in two bytes
 MOST_PIXELS = 1 << 29  # of all frames together, at three bytes each
 
@@ -48,13 +50,22 @@ class Parser(argparse.ArgumentParser):
         """Add the checkpoint to read."""
         self.add_argument("checkpoint", help="a checkpoint.npz, the folder of a run, or the name of a pretrained one")
 
+    def add_images(self, count: int, instead: str = "those of the test set") -> None:
+        """Add images: picture files, or else `count` of what is drawn `instead`."""
+        self.add_argument("images", nargs="*", metavar="IMAGE", help=f"pictures to draw (default: {instead})")
+        text = "do not look for the figure in a picture to place it as in MNIST"
+        self.add_argument("--whole", action="store_true", help=text)
+        text = f"how many, if no IMAGE is given (default: {count})"
+        self.add_argument("-n", type=whole(1), metavar="N", help=text)
+        self.add_data()
+
     def add_pictures(self, out: str) -> None:
         """Add --out and how the pictures look."""
-        self.add_argument("--out", metavar="FILE", default=out, help=".gif: how it is drawn; .png: what came out")
+        self.add_argument("--out", metavar="FILE", default=out, help=".gif, .mp4: how it is drawn; .png: what came out")
         self.add_argument("--strip", action="store_true", help="in a .png, a row per image, from left to right in time")
         self.add_argument("--columns", type=whole(1), metavar="N", help="images per row (default: a square sheet)")
         self.add_argument("--scale", type=whole(1), metavar="N", default=3, help="enlargement")
-        self.add_argument("--fps", type=float, metavar="N", default=10.0, help="glimpses per second in a .gif")
+        self.add_argument("--fps", type=float, metavar="N", default=10.0, help="glimpses per second")
         self.add_argument("--no-boxes", action="store_true", help="leave out the windows of attention")
 
 
@@ -99,11 +110,38 @@ def load_data(options: argparse.Namespace, checkpoint: Checkpoint) -> Dataset:
     return data
 
 
+def given_images(options: argparse.Namespace, checkpoint: Checkpoint, network: DRAW, count: int) -> np.ndarray:
+    """Return the pictures that the options name, or else images spread over the test set: (n, C, H, W) in [0, 1].
+
+    What was done to a picture is said on stderr. Raises UserError where there are not as many, or not of that shape.
+    """
+    if options.images:
+        if options.n or options.data or options.data_dir:
+            raise UserError("-n, --data and --data-dir choose images of a data set: give either them or pictures")
+        images, notes = [], []
+        for path in options.images:
+            if draws_digits(network) and not options.whole:
+                image, done = read_digit(path)
+            else:
+                image, done = read_picture(path, network.config.image_shape, draws_on_black(network))
+            images.append(image)
+            notes += [f"{path}: {done}\n"] if done else []
+        sys.stderr.write("".join(notes))
+        return np.stack(images)
+    split = load_data(options, checkpoint).test
+    if (chosen := options.n or min(count, len(split))) > len(split):
+        raise UserError(f"-n {chosen} is more than the {len(split)} images of the test set")
+    return split.batch(spread(chosen, split), np.random.default_rng([options.seed, 1]))
+
+
 def check_pictures(options: argparse.Namespace, images: int, config: DRAWConfig | RAMConfig) -> None:
     """Raise UserError, before any work is done, for an --out that is no picture or one that would be too large."""
     ending = Path(options.out).suffix.lower()
     if ending not in ENDINGS:
-        raise UserError(f"--out must end in {' or '.join(ENDINGS)}, not {ending or 'nothing'!r}: {options.out}")
+        endings = f"{', '.join(ENDINGS[:-1])} or {ENDINGS[-1]}"
+        raise UserError(f"--out must end in {endings}, not {ending or 'nothing'!r}: {options.out}")
+    if ending == ".mp4":
+        check_video()
     if options.strip and ending != ".png":
         raise UserError(f"--strip makes a still picture: let --out end in .png, not {ending}")
     _, H, W = config.image_shape
@@ -113,24 +151,31 @@ def check_pictures(options: argparse.Namespace, images: int, config: DRAWConfig 
 
 def write_pictures(options: argparse.Namespace, drawing: Drawing, originals: np.ndarray | None = None) -> None:
     """Write a drawing, beside its `originals` (n, C, H, W) if there are any, as the options say; tell what was made."""
-    frames, layout = drawing.frames, {"originals": originals, "scale": options.scale}
-    boxes = {} if options.no_boxes else {"write": drawing.write, "read": drawing.read}
-    if Path(options.out).suffix.lower() == ".gif":
-        sheets = sequence_frames(frames, **boxes, **layout, columns=options.columns)
-    elif options.strip:
+    frames = drawing.frames
+    layout: dict[str, Any] = {"originals": originals, "scale": options.scale}
+    boxes: dict[str, Any] = {} if options.no_boxes else {"write": drawing.write, "read": drawing.read}
+    if options.strip:
         sheets = [filmstrip(frames, **boxes, **layout)]
-    else:
+    elif Path(options.out).suffix.lower() == ".png":
         sheets = sequence_frames(frames[-1:], **layout, columns=options.columns)
+    else:
+        sheets = sequence_frames(frames, **boxes, **layout, columns=options.columns)
+    write_sheets(options, sheets, f"{frames.shape[1]} drawings of {len(frames)} glimpses")
+
+
+def write_sheets(options: argparse.Namespace, sheets: list[np.ndarray], what: str, hold: float = 2) -> None:
+    """Write pictures of one size to --out, a .png of the first or a moving one of all, and tell what was made."""
     height, width, _ = sheets[0].shape
     if max(height, width) > LARGEST_SIDE:
         raise UserError(f"a picture of {width}x{height} pixels is too large: change --columns, --scale or -n")
-    if Path(options.out).suffix.lower() == ".gif":
-        write_gif(options.out, sheets, options.fps)
-    else:
+    ending = Path(options.out).suffix.lower()
+    if ending == ".png":
         write_png(options.out, sheets[0])
+    else:
+        write = write_gif if ending == ".gif" else write_video
+        write(options.out, sheets, options.fps, hold)
     megabytes = os.path.getsize(options.out) / 1e6
-    count, glimpses = frames.shape[1], len(frames)
-    print(f"{options.out}: {count} drawings of {glimpses} glimpses, {width}x{height} pixels, {megabytes:.2f} MB")
+    print(f"{options.out}: {what}, {width}x{height} pixels, {megabytes:.2f} MB")
 
 
 def run(main: Callable[[list[str]], int | None], arguments: list[str] | None = None) -> NoReturn:

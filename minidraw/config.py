@@ -60,7 +60,7 @@ def check_grid(config: Any, name: str, optional: bool) -> None:
 
 
 def _is_count(value: Any) -> bool:
-    return isinstance(value, numbers.Integral) and not isinstance(value, bool) and value >= 1
+    return isinstance(value, numbers.Integral) and not isinstance(value, bool) and int(value) >= 1
 
 
 def glimpse_size(config: DRAWConfig) -> int:

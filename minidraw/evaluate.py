@@ -2,6 +2,7 @@
 
 import json
 import math
+from typing import Any
 
 import numpy as np
 from scipy.special import entr, logsumexp
@@ -35,7 +36,7 @@ def main(arguments: list[str]) -> int:
     options = parser().parse_args(arguments)
     checkpoint = checkpoints.load(options.checkpoint)
     data = load_data(options, checkpoint)
-    network = checkpoint.network(options.backend, options.threads)
+    network: Any = checkpoint.network(options.backend, options.threads)
     split = getattr(data, options.split)
     results = {"data": data.name, "split": options.split, "images": len(split), "seed": options.seed}
     if isinstance(network, RAM):

@@ -14,6 +14,7 @@ import argparse
 import importlib
 import sys
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 
@@ -72,8 +73,8 @@ def plots(lines: list[dict], network: str, folder: Path) -> list[Path]:
     made = [folder / "curves.png"]
     if heat := curves.heat(lines):
         figure, axes = plt.subplots(figsize=(7, 3.2), layout="constrained")
-        look = {"aspect": "auto", "origin": "lower", "cmap": "magma", "interpolation": "nearest"}
-        image = axes.imshow(heat.values, extent=(heat.first, heat.last, 0.5, len(heat.values) + 0.5), **look)
+        shown: dict[str, Any] = {"aspect": "auto", "origin": "lower", "cmap": "magma", "interpolation": "nearest"}
+        image = axes.imshow(heat.values, extent=(heat.first, heat.last, 0.5, len(heat.values) + 0.5), **shown)
         axes.set(xlabel="updates", ylabel="glimpse")
         figure.colorbar(image, label="KL, nats per image (eq. 10)")
         figure.savefig(folder / "glimpses.png", dpi=110)
@@ -109,8 +110,11 @@ def main(arguments: list[str]) -> int:
     checkpoint = checkpoints.load(options.checkpoint)
     data, folder = load_data(options, checkpoint), Path(options.out)
     network = checkpoint.network(options.backend, options.threads)
-    pictures = classified if isinstance(network, RAM) else drawings
-    print("\n".join(map(str, pictures(options, network, data, folder))))
+    if isinstance(network, RAM):
+        made = classified(options, network, data, folder)
+    else:
+        made = drawings(options, cast(DRAW, network), data, folder)
+    print("\n".join(map(str, made)))
     path = Path(options.checkpoint)
     lines, damaged = metrics.read((path if path.is_dir() else path.parent) / "metrics.jsonl")
     if damaged:

@@ -111,7 +111,7 @@ def cells(values: dict) -> dict:
     >>> cells({"step": 3, "latent_per_step": [0.5, 0.25]})
     {'step': 3, 'latent_per_step_1': 0.5, 'latent_per_step_2': 0.25}
     """
-    found = {}
+    found: dict = {}
     for name, value in values.items():
         found |= {f"{name}_{i}": v for i, v in enumerate(value, 1)} if isinstance(value, list) else {name: value}
     return found
@@ -133,7 +133,8 @@ class Events:
 
     def __init__(self, folder: Path):
         self.folder, self.step = folder, 0
-        self.file = self.tools = None
+        self.file: Any = None
+        self.tools: Any = None
         self.opened = False
 
     def open(self) -> None:

@@ -1,7 +1,7 @@
 """DRAW as a user meets it: the loss of images with its gradients, and drawings."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -95,6 +95,7 @@ class DRAW(Network):
     name = "draw"
     Config = DRAWConfig
     Shard = DRAWShard
+    _shard: DRAWShard
     parameter_shapes = staticmethod(parameter_shapes)
     start_values = staticmethod(start_values)
 
@@ -131,7 +132,7 @@ class DRAW(Network):
         if n < 1:
             raise UserError(f"the number of images must be 1 or more, not {n}")
         noise = np.random.default_rng(seed).standard_normal((self.config.glimpses, n, self.config.latent_size))
-        return self._drawing(None, to_device(noise.astype(self.dtype), self.xp, self.dtype))
+        return self.draw_latents(noise.astype(self.dtype))
 
     def reconstruct(self, x: Array, noise: Array) -> np.ndarray:
         """Draw given images x (B, C, H, W) again: (T, B, C, H, W) on the host, in [0, 1]."""
@@ -141,15 +142,40 @@ class DRAW(Network):
         """Draw given images again and tell where every glimpse looked and wrote."""
         return self._drawing(*self._checked(x, noise))
 
-    def _drawing(self, x: Array | None, noise: Array) -> Drawing:
-        """Draw in chunks; images from the prior where x is None."""
-        config, (T, n, _) = self.config, noise.shape
-        frames = np.empty((T, n, *config.image_shape), self.dtype)
-        seen = {"read": np.zeros((T, n, 5)), "write": np.zeros((T, n, 5))}
+    def encode(self, x: Array, noise: Array) -> np.ndarray:
+        """Return the latents z_1..z_T of images x (B, C, H, W) (eq. 6), (T, B, Z) on the host; with noise 0, means."""
+        x, noise = self._checked(x, noise)
+        z = np.empty(noise.shape, self.dtype)
+        for chunk, trace in self._traces(x, noise):
+            z[:, chunk] = to_host(trace.decoder.inputs[: self.config.glimpses, :, : self.config.latent_size])
+        return z
+
+    def decode(self, z: Array) -> np.ndarray:
+        """Draw from latents z (T, n, Z) (eqs 14-16), be they from `encode` or anywhere: (T, n, C, H, W) on the host."""
+        return self.draw_latents(z).frames
+
+    def draw_latents(self, z: Array) -> Drawing:
+        """Draw from latents z (T, n, Z) and tell where every glimpse was written."""
+        T, Z = self.config.glimpses, self.config.latent_size
+        if z.ndim != 3 or (z.shape[0], z.shape[2]) != (T, Z) or z.shape[1] == 0:
+            raise UserError(f"latents must be (glimpses, images, latent_size) = ({T}, n, {Z}), not {tuple(z.shape)}")
+        return self._drawing(None, to_device(z, self.xp, self.dtype))
+
+    def _traces(self, x: Array | None, noise: Array) -> Iterator[tuple[slice, Trace]]:
+        """Draw in chunks, images from the latents `noise` where x is None: yield which images, and their trace."""
+        n = noise.shape[1]
         for first in range(0, n, DRAWING_CHUNK):
             chunk = slice(first, min(first + DRAWING_CHUNK, n))
             with self._blas.limit(limits=self.threads):
                 trace = self._shard.draw(self.params, None if x is None else x[chunk], noise[:, chunk])
+            yield chunk, trace
+
+    def _drawing(self, x: Array | None, noise: Array) -> Drawing:
+        """Draw images again, or from the latents `noise` where x is None."""
+        config, (T, n, _) = self.config, noise.shape
+        frames = np.empty((T, n, *config.image_shape), self.dtype)
+        seen = {"read": np.zeros((T, n, 5)), "write": np.zeros((T, n, 5))}
+        for chunk, trace in self._traces(x, noise):
             frames[:, chunk] = to_host(trace.mean[1:]).reshape(T, -1, *config.image_shape)
             for name, part in (("read", None if x is None else trace.read), ("write", trace.write)):
                 if part is not None:

@@ -207,8 +207,8 @@ def results(run: Run) -> dict[str, tuple[str, str, str]]:
         if (value := run.last(name)) is not None:
             found[name] = (words, f"{factor * value:,.{digits}f}", unit)
     if run.seconds:
-        value, _, unit = duration(run.seconds).partition(" ")
-        found["seconds"] = ("of training", value, unit)
+        number, _, unit = duration(run.seconds).partition(" ")
+        found["seconds"] = ("of training", number, unit)
     return found
 
 

@@ -59,7 +59,7 @@ class WorkerDied(RuntimeError):
 class Workers:
     """Worker processes for networks of one config; as many as a call needs start with the first that needs them."""
 
-    def __init__(self, network: type, config: Any, dtype: np.dtype):
+    def __init__(self, network: Any, config: Any, dtype: np.dtype):
         self.network, self.config, self.dtype = network, config, np.dtype(dtype)
         self.size = sum(math.prod(shape) for shape in network.parameter_shapes(config).values())
         self.processes: list[subprocess.Popen] = []
@@ -111,7 +111,12 @@ class Workers:
         program = f"import sys; sys.path[0] = {package!r}; from minidraw.parallel import serve; serve()"
         command = [sys.executable, "-c", program]
         # A session of their own: Ctrl-C is for this process alone, which then ends them by closing their input.
-        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True, "start_new_session": True}
+        pipes: dict[str, Any] = {
+            "stdin": subprocess.PIPE,
+            "stdout": subprocess.PIPE,
+            "text": True,
+            "start_new_session": True,
+        }
         self.processes = [subprocess.Popen(command, env=environment, **pipes) for _ in range(count)]
         self._end = weakref.finalize(self, _end, self.processes)
         self.images = 0
@@ -226,15 +231,15 @@ def map_file(path: str, dtype: np.dtype) -> np.ndarray:
         return np.frombuffer(mmap.mmap(file.fileno(), 0), dtype)
 
 
-def batch_shapes(network: type, config: Any, images: int) -> list[tuple[int, ...]]:
+def batch_shapes(network: Any, config: Any, images: int) -> list[tuple[int, ...]]:
     """Return the shapes of a batch's inputs and outputs."""
     shapes = (*network.Shard.inputs(config), *network.Shard.outputs(config))
     return [tuple(images if n is None else n for n in shape) for shape in shapes]
 
 
-def batch_views(path: str, network: type, config: Any, images: int, dtype: np.dtype) -> tuple[list, list]:
+def batch_views(path: str, network: Any, config: Any, images: int, dtype: np.dtype) -> tuple[list, list]:
     """Return the inputs and the outputs of a batch in a shared file."""
-    shapes = dict(enumerate(batch_shapes(network, config, images)))
+    shapes = {str(k): shape for k, shape in enumerate(batch_shapes(network, config, images))}
     arrays = list(parameter_views(map_file(path, dtype), shapes).values())
     count = len(network.Shard.inputs(config))
     return arrays[:count], arrays[count:]

@@ -1,6 +1,7 @@
 """Pictures of what the model draws: sheets, film strips and GIFs, with the attention windows as boxes.
 
     model's (T, n, C, H, W) --sequence_frames--> one sheet a glimpse --write_gif--> digits.gif
+                                                                --write_video-> digits.mp4
                             --filmstrip-------> one still picture   --write_png--> strip.png
                  (n, C, H, W) --sheet---------> one still picture   --write_png--> sheet.png
 
@@ -11,10 +12,15 @@ an image's pixel; cells are enlarged without smoothing, and the boxes are drawn 
 Letters: T glimpses, n images, (C, H, W) an image, (h, w) a cell: an image in the pixels of the picture.
 """
 
+import contextlib
+import importlib
 import io
 import math
 import os
+import subprocess
+import tempfile
 from collections.abc import Sequence
+from pathlib import Path
 
 import imageio.v3 as iio
 import numpy as np
@@ -100,11 +106,13 @@ def filmstrip(
     The picture is uint8, (rows, columns, 3). ValueError: as for `sequence_frames`; IndexError: no such glimpse.
     """
     _check(frames, write, read)
+    last = len(frames) - 1
     if isinstance(steps, int):
-        last = len(frames) - 1
-        steps = np.unique(np.linspace(last, 0, min(steps, last + 1)).round().astype(int))
+        chosen = np.unique(np.linspace(last, 0, min(steps, last + 1)).round().astype(int))
+    else:
+        chosen = steps
     strip = [] if originals is None else [_cells(originals, scale)]
-    for t in steps:
+    for t in chosen:
         drawings = _cells(frames[t], scale)  # (n, h, w, 3)
         _draw_boxes(drawings, read, t, GREEN, scale)
         _draw_boxes(drawings, write, t, RED, scale)
@@ -189,10 +197,50 @@ def write_gif(path: str | os.PathLike, frames: Sequence[np.ndarray], fps: float 
     indices = [np.asarray(Image.fromarray(f).quantize(palette=paint, dither=Image.Dither.NONE)) for f in frames]
     each = max(20, 10 * round(100 / fps))  # milliseconds; browsers slow down what is faster than 50 a second
     durations = [each] * (len(frames) - 1) + [max(each, round(1000 * hold))]
-    durations = durations if len(frames) > 1 else durations[0]  # Pillow takes no list for one frame
     # optimize: pixels that stay are stored as a free colour, "transparent", in hardly any bytes: a third of the size
     options = {"extension": ".gif", "plugin": "pillow", "palette": colours.tobytes(), "optimize": True}
-    write_atomic(path, iio.imwrite("<bytes>", indices, duration=durations, loop=0, **options))
+    duration = durations if len(frames) > 1 else durations[0]  # Pillow takes no list for one frame
+    write_atomic(path, iio.imwrite("<bytes>", indices, duration=duration, loop=0, **options))
+
+
+def check_video() -> str:
+    """Return the path of ffmpeg. Raises UserError for want of imageio-ffmpeg or of the program that it brings."""
+    try:
+        return importlib.import_module("imageio_ffmpeg").get_ffmpeg_exe()
+    except (ImportError, RuntimeError):
+        raise UserError(
+            "an .mp4 needs imageio-ffmpeg: pip install 'minidraw[video]', or let --out end in .gif"
+        ) from None
+
+
+def write_video(path: str | os.PathLike, frames: Sequence[np.ndarray], fps: float = 10, hold: float = 2) -> None:
+    """Write pictures of one size as an MP4 that ordinary players and browsers play: H.264, yuv420p.
+
+    frames, fps, hold: as for `write_gif`, but fps up to 240, which an MP4 keeps exactly. An odd number of rows or
+    columns becomes even by one of BACKGROUND. It appears whole or not at all. UserError: as for `check_video` too.
+    """
+    if not (0.1 <= fps <= 240 and 0 <= hold <= 600):
+        raise UserError(f"a video's fps must be 0.1 to 240 and its hold 0 to 600 seconds, got {fps:g} and {hold:g}")
+    height, width, _ = frames[0].shape
+    padded = np.empty((height + height % 2, width + width % 2, 3), np.uint8)  # colours are stored for 2 x 2 pixels
+    padded[:] = BACKGROUND
+    source = ["-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{padded.shape[1]}x{padded.shape[0]}", "-r", f"{fps:g}"]
+    # crf: the quality, 0 (exact) to 51; faststart: a browser can begin before it has the whole
+    coding = ["-c:v", "libx264", "-pix_fmt", "yuv420p", "-crf", "16", "-preset", "slow", "-tune", "animation"]
+    coding += ["-movflags", "+faststart"]
+    with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryFile() as complaint:
+        video = Path(folder) / "video.mp4"  # ffmpeg goes back in its file: it cannot write to memory
+        command = [check_video(), "-loglevel", "error", *source, "-i", "-", *coding, str(video)]
+        ffmpeg = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=complaint)
+        with contextlib.suppress(BrokenPipeError), ffmpeg:  # a broken pipe: it has stopped, and has said why
+            for k, frame in enumerate(frames):
+                padded[:height, :width] = frame
+                for _ in range(max(1, round(hold * fps)) if k == len(frames) - 1 else 1):
+                    ffmpeg.stdin.write(padded)
+        if ffmpeg.returncode:
+            complaint.seek(0)
+            raise UserError(f"ffmpeg could not make {path}: {complaint.read().decode(errors='replace')[-200:]}")
+        write_atomic(path, video.read_bytes())
 
 
 def write_png(path: str | os.PathLike, image: np.ndarray, note: str = "") -> None:

@@ -39,7 +39,7 @@ class Task(ABC):
 
     def __init__(self, config: Any, data: Dataset, seed: int, backend: str, threads: int | None):
         self.data = data
-        self.model = self.Network(config, backend, seed=seed, threads=threads)
+        self.model: Any = self.Network(config, backend, seed=seed, threads=threads)
 
     @abstractmethod
     def prepare(self, rng: np.random.Generator) -> None:
@@ -75,6 +75,7 @@ class DrawingTask(Task):
     """DRAW: the loss is the variational bound in nats per image (eq. 12)."""
 
     Network = DRAW
+    model: DRAW
 
     def prepare(self, rng: np.random.Generator) -> None:
         """Let the canvas start at the mean training image."""
@@ -97,7 +98,7 @@ class DrawingTask(Task):
         """Return the bound and its terms."""
         reconstruction, *per_step = means
         latent = sum(per_step)
-        fields = {"loss": reconstruction + latent, "reconstruction": reconstruction, "latent": latent}
+        fields: dict[str, Any] = {"loss": reconstruction + latent, "reconstruction": reconstruction, "latent": latent}
         fields["latent_per_step"] = [round(nats, 5) for nats in per_step]
         return fields, f"{reconstruction + latent:.1f} nats, KL {latent:.1f}"
 
@@ -133,6 +134,7 @@ class ClassifyingTask(Task):
     """RAM: the loss is the cross entropy in nats per image."""
 
     Network = RAM
+    model: RAM
 
     def __init__(self, config: Any, data: Dataset, seed: int, backend: str, threads: int | None):
         if data.train.labels is None:

@@ -304,10 +304,12 @@ class Interruptible:
         return self
 
     def count(self, *_) -> None:
+        """Count a signal, and let the next one have its usual effect."""
         self.signals += 1
         self.restore()
 
     def restore(self) -> None:
+        """Put the usual handlers back."""
         for number, handler in self.usual.items():
             signal.signal(number, handler)
 

@@ -13,12 +13,12 @@ from PIL import Image
 
 import minidraw.data
 from minidraw import checkpoint as checkpoints
-from minidraw import cli, compare, data, evaluate, generate, reconstruct, report, train
+from minidraw import cli, compare, data, evaluate, figures, generate, interpolate, reconstruct, report, train
 from minidraw.presets import Experiment, preset
 from minidraw.trainer import Trainer
 
 MODULES = {"train": train, "generate": generate, "reconstruct": reconstruct, "evaluate": evaluate}
-MODULES |= {"report": report, "compare": compare}
+MODULES |= {"interpolate": interpolate, "figures": figures, "report": report, "compare": compare}
 COMMANDS = {name: module.main for name, module in MODULES.items()}
 STROKES = (45, 20, 30)  # images to train on, to validate with, to test on
 SIZES = {"glimpses": 3, "read_size": 2, "write_size": 4, "enc_size": 7, "dec_size": 6, "latent_size": 5}

@@ -83,6 +83,18 @@ def test_the_page_is_there():
     assert sum(bool(re.fullmatch(r"`\w+\.(?!py`)[\w.]+`", text)) for text, _ in links(GRADIENTS)) > 30
 
 
+def test_every_backward_of_the_package_is_derived_in_the_order_of_the_forward():
+    linked = [text.strip("`") for text, _ in links(GRADIENTS)]
+    for path in (GRADIENTS.parent.parent / "minidraw").glob("*.py"):
+        for name in sorted(defined(path)):
+            if re.search(r"(^|_)backward$", name):
+                backward = f"{path.stem}.{name}"
+                assert backward in linked, backward
+                forward = backward.removesuffix("_backward")
+                if forward != backward and forward.partition(".")[2] in defined(path):
+                    assert linked.index(forward) < linked.index(backward), f"{backward} stands before {forward}"
+
+
 @PAGES
 def test_links_lead_somewhere(page):
     missing = [target for _, target in links(page) if not (page.parent / target.split("#")[0]).exists()]

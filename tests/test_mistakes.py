@@ -1,5 +1,7 @@
 """A user's mistakes: one line each, exit status 2, nothing left behind."""
 
+import argparse
+import importlib
 import importlib.util
 import os
 import subprocess
@@ -95,9 +97,10 @@ MISTAKES = [
     ("generate RUN -n ten", "argument -n: must be"),
     ("generate RUN -n 1000000000", "too much for one picture"),
     ("generate RUN --scale 100000", "too much for one picture"),
-    ("generate RUN --out a.mp4", "--out must end in .gif or .png, not '.mp4': a.mp4"),
-    ("generate RUN --out a", "--out must end in .gif or .png"),
-    ("generate RUN --out .gif", "--out must end in .gif or .png"),
+    ("generate RUN --out a.avi", "--out must end in .gif, .mp4 or .png, not '.avi': a.avi"),
+    ("generate RUN --out a", "--out must end in .gif, .mp4 or .png"),
+    ("generate RUN --out .gif", "--out must end in .gif, .mp4 or .png"),
+    ("generate RUN --out a.mp4 --strip", "let --out end in .png"),
     ("generate RUN --strip", "let --out end in .png"),
     ("generate RUN --fps 0", "fps must be 0.1 or more"),
     ("generate RUN --fps nan", "fps must be 0.1 or more"),
@@ -117,9 +120,18 @@ MISTAKES = [
     ("reconstruct RUN good.png --data strokes", "give either them or pictures"),
     ("reconstruct RUN -n 31", "-n 31 is more than the 30 images of the test set"),
     ("reconstruct RUN -n 0", "argument -n: must be"),
-    ("reconstruct RUN --out a.jpg", "--out must end in .gif or .png"),
+    ("reconstruct RUN --out a.jpg", "--out must end in .gif, .mp4 or .png"),
     ("reconstruct RUN --data stroke", "did you mean 'strokes'"),
     ("reconstruct RUN --data small", "the images of small are (1, 4, 3), but this network is for (1, 28, 28)"),
+    # interpolate
+    ("interpolate none.npz", "there is no checkpoint none.npz"),
+    ("interpolate RUN -n 1", "something between two images or more, not 1"),
+    ("interpolate RUN --steps 1", "argument --steps: must be a whole number of 2 or more"),
+    ("interpolate RUN --morph --out a.png", "--morph makes a moving picture"),
+    ("interpolate RUN good.png good.png -n 3", "give either them or pictures"),
+    ("interpolate RUN --data stroke", "did you mean 'strokes'"),
+    ("interpolate RUN --test -n 31", "-n 31 is more than the 30 images of the test set"),
+    ("interpolate RUN --steps 100000000", "too much for one picture"),
     # evaluate
     ("evaluate RUN --samples 0", "argument --samples: must be"),
     ("evaluate RUN --samples many", "argument --samples: must be"),
@@ -193,14 +205,17 @@ def test_a_mistake_in_a_process_of_its_own(here, command, arguments):
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_help_shows_defaults_and_fits_a_screen(command, capsys, monkeypatch):
-    monkeypatch.setenv("COLUMNS", "100")
+    monkeypatch.setenv("COLUMNS", "80")
     assert run(command, "--help") == 0
     out, err = capsys.readouterr()
-    assert err == "" and len(out.splitlines()) < 40 and out.startswith(f"usage: python -m minidraw.{command}")
-    assert "(default: None)" not in out and "(default: False)" not in out
-    assert ("(default: numpy)" in out) == (command != "compare")
-    if command in ("generate", "reconstruct", "evaluate"):
-        assert "seed of the noise (default: 0)" in out
+    lines, words = out.splitlines(), " ".join(out.split())
+    assert err == "" and out.startswith(f"usage: python -m minidraw.{command}")
+    assert len(lines) <= 40 and max(map(len, lines)) <= 80
+    assert "(default: None)" not in words and "(default: False)" not in words
+    assert ("(default: numpy)" in words) == (command != "compare")
+    for action in importlib.import_module(f"minidraw.{command}").parser()._actions:
+        if action.default not in (None, False, [], argparse.SUPPRESS):
+            assert f"{action.help} (default: {action.default})" in words
 
 
 @pytest.mark.parametrize("command", COMMANDS)

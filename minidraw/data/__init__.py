@@ -63,8 +63,8 @@ def _strokes(places: Places, seed: int = 0) -> Dataset:
     from .strokes import strokes
 
     # Seeds 3s, 3s + 1, 3s + 2: no split of one data set is ever a split of another.
-    splits = [Images(*strokes(n, seed=3 * seed + k)) for k, n in enumerate(STROKES)]
-    return Dataset("strokes", *splits, note=f"strokes, made by minidraw itself with seed {seed}")
+    train, valid, test = (Images(*strokes(n, seed=3 * seed + k)) for k, n in enumerate(STROKES))
+    return Dataset("strokes", train, valid, test, note=f"strokes, made by minidraw itself with seed {seed}")
 
 
 _LOADERS = {

@@ -81,9 +81,10 @@ def load(places: Places, seed: int = 0, spec: Spec = OFFICIAL) -> Dataset:
         for file in files:
             places.local(file)  # raises where it is wrong
         keep(places.cache / STAMPS, json.dumps(own).encode())
-    splits = np.split(bits, np.cumsum(spec.rows)[:-1])  # three of (n, bytes)
+    pieces = np.split(bits, np.cumsum(spec.rows)[:-1])  # three of (n, bytes)
+    train, valid, test = (Images(piece, shape=spec.shape) for piece in pieces)
     note = "binarized MNIST, the fixed binarization (Salakhutdinov and Murray 2008; files by Larochelle)"
-    return Dataset("binarized_mnist", *(Images(split, shape=spec.shape) for split in splits), note=note)
+    return Dataset("binarized_mnist", train, valid, test, note)
 
 
 def _from_texts(contents: dict[str, bytes], spec: Spec) -> np.ndarray:

@@ -55,5 +55,7 @@ def load(places: Places, seed: int = 0, spec: mnist.Spec = mnist.OFFICIAL) -> Da
     Needs the files of `mnist`, in their places. Raises UserError where one is wrong or not to be had.
     """
     digits = mnist.load(mnist.places_of(places), spec=spec)
-    splits = (Cluttered(split.pixels[:, 0], split.labels) for split in (digits.train, digits.valid, digits.test))
-    return Dataset("cluttered", *splits, note=f"cluttered, made at every draw from {digits.note}")
+    train, valid, test = (
+        Cluttered(split.pixels[:, 0], split.labels) for split in (digits.train, digits.valid, digits.test)
+    )
+    return Dataset("cluttered", train, valid, test, note=f"cluttered, made at every draw from {digits.note}")

@@ -48,8 +48,8 @@ def read_boxes(content: BinaryIO) -> Iterator[tuple[str, tuple[float, float, flo
             left, top, width, height = (_numbers(h5py.h5d.open(place, key), file) for key in keys)  # (k,) each
             if not len(left) == len(top) == len(width) == len(height):
                 raise ValueError("a photograph has sides of different numbers of digits")
-            box = (left.min(), top.min(), (left + width).max(), (top + height).max())
-            yield "".join(map(chr, codes)), tuple(map(float, box))
+            right, bottom = float((left + width).max()), float((top + height).max())
+            yield "".join(map(chr, codes)), (float(left.min()), float(top.min()), right, bottom)
 
 
 def _follow(reference, file):

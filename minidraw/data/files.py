@@ -103,6 +103,7 @@ class Places:
         raise UserError(self.by_hand(choices, found, failures))
 
     def by_hand(self, choices: tuple[tuple[File, ...], ...], found: dict, failures: list[str]) -> str:
+        """Return in words which files are missing, where they are to be had, and where to put them."""
         ways = []
         for files in choices:
             missing = [file for file in files if file.name not in found]
@@ -233,8 +234,8 @@ def _download(url: str, path: Path, limit: int) -> None:
 
 def why(error: Exception) -> str:
     """Say shortly why a download failed; requests' own words are a paragraph each."""
-    if getattr(error, "response", None) is not None:
-        return f"HTTP {error.response.status_code}"
+    if (response := getattr(error, "response", None)) is not None:
+        return f"HTTP {response.status_code}"
     if isinstance(error, OSError):
         return error.strerror or type(error).__name__
     return one_line(error)

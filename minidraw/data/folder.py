@@ -71,10 +71,11 @@ def load(name: str, cache: Path) -> Dataset:
         write(target, source, images.shape, len(images), _blocks(images, options))
         array = read(target, source)
     tenth = len(array) // 10
-    splits = np.split(array, [len(array) - 2 * tenth, len(array) - tenth])
+    pieces = np.split(array, [len(array) - 2 * tenth, len(array) - tenth])
+    train, valid, test = (Images(piece) for piece in pieces)
     C, H, W = array.shape[1:]
     note = f"{len(array):,} images of {path}, {W} x {H} pixels, channels: {C}" + ", 0 or 1" * options.binarize
-    return Dataset(name, *(Images(split) for split in splits), note)
+    return Dataset(name, train, valid, test, note)
 
 
 def parse(name: str) -> tuple[Path, Options]:
@@ -85,7 +86,7 @@ def parse(name: str) -> tuple[Path, Options]:
         where, given = text, ""
     if not where:
         raise UserError(f"{name!r} names no folder: {PREFIX}PATH, or {PREFIX}PATH?size=32&grey=1&binarize=1")
-    values = {}
+    values: dict = {}
     for part in filter(None, given.split("&")):
         key, _, value = part.partition("=")
         if key not in _PARSERS:
@@ -96,10 +97,10 @@ def parse(name: str) -> tuple[Path, Options]:
 
 def _size(key: str, value: str) -> tuple[int, int]:
     match = re.fullmatch(r"([0-9]{1,4})(?:x([0-9]{1,4}))?", value)
-    size = tuple(int(side) for side in (match[1], match[2] or match[1])) if match else ()
-    if not size or not all(1 <= side <= LONGEST for side in size):
+    width, height = (int(match[1]), int(match[2] or match[1])) if match else (0, 0)
+    if not (1 <= width <= LONGEST and 1 <= height <= LONGEST):
         raise UserError(f"{key} takes a number of pixels up to {LONGEST}, or WIDTHxHEIGHT, not {value!r}")
-    return size
+    return width, height
 
 
 def _switch(key: str, value: str) -> bool:

@@ -48,7 +48,8 @@ class Pictures:
         if options.key is not None:
             raise UserError(f"key is for .npz files, but {path} is a folder of pictures")
         self.path, self.names = path, names
-        sizes, grey = Counter(), True
+        sizes: Counter[tuple[int, int]] = Counter()
+        grey = True
         for name in names:
             with _opened(path / name) as image:
                 turned = image.getexif().get(0x0112, 1) in (5, 6, 7, 8)  # EXIF: a camera that was held upright

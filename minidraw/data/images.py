@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -79,9 +80,9 @@ class Dataset:
     """The three splits of a data set and a line on where it came from; each is Images, or anything with its methods."""
 
     name: str
-    train: Images
-    valid: Images
-    test: Images
+    train: Any
+    valid: Any
+    test: Any
     note: str
 
 

@@ -59,7 +59,7 @@ def prepare(
                 f"{path} is not the official {file.name}: it holds {path.stat().st_size} bytes, not {file.size}; "
                 "delete it or put the right one there"
             )
-        source = {"official": file.name, "sha256": file.sha256} if official else {"stamp": stamp(path)}
+        source: dict = {"official": file.name, "sha256": file.sha256} if official else {"stamp": stamp(path)}
         ending = "" if official else "-" + hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:12]
         target = places.cache / f"{file.name.partition('.')[0]}{ending}.npy"
         found.append((path, official, target, {"version": version} | source))

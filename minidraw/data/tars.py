@@ -27,7 +27,7 @@ def members(path: Path, most: Callable[[str], int]) -> Iterator[tuple[str, Binar
         with gzip.open(path) as stream:
             with tarfile.open(fileobj=stream, mode="r|", bufsize=CHUNK) as archive:
                 while member := archive.next():
-                    archive.members.clear()  # tarfile would keep them all: 200 MB for SVHN's largest
+                    archive.members.clear()  # type: ignore[attr-defined]  # tarfile would keep them all: 200 MB for SVHN's largest
                     _check(path, member)
                     allowed = most(member.name) if member.isfile() else 0
                     if member.size > allowed > 0:

@@ -47,5 +47,7 @@ def load(places: Places, seed: int = 0, spec: mnist.Spec = mnist.OFFICIAL) -> Da
     Needs the files of `mnist`, in their places. Raises UserError where one is wrong or not to be had.
     """
     digits = mnist.load(mnist.places_of(places), spec=spec)
-    splits = (TwoDigits(split.pixels[:, 0]) for split in (digits.train, digits.valid, digits.test))
-    return Dataset("two_digits", *splits, note=f"two digits an image, put there at every draw, of {digits.note}")
+    train, valid, test = (TwoDigits(split.pixels[:, 0]) for split in (digits.train, digits.valid, digits.test))
+    return Dataset(
+        "two_digits", train, valid, test, note=f"two digits an image, put there at every draw, of {digits.note}"
+    )

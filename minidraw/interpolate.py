@@ -1,0 +1,85 @@
+"""python -m minidraw.interpolate CHECKPOINT [IMAGE IMAGE ...]: draw what lies between two images.
+
+Two images are two sequences z_1..z_T of latent variables, and a curve leads from one to the other. What the network
+draws from a point of the curve is neither of the two, but, if it has learned its data, still a drawing.
+"""
+
+from pathlib import Path
+
+import numpy as np
+
+from . import checkpoint as checkpoints
+from .cli import Parser, check_pictures, drawing_network, given_images, run, whole, write_pictures, write_sheets
+from .errors import UserError
+from .pictures import sheet
+from .tasks import draw_noise
+
+COUNT = 5  # images to pass through where none are given
+
+
+def parser() -> Parser:
+    """Return the parser of this command line."""
+    text = "Draw what lies between images: a row from each to the next. Without images: between random drawings."
+    parser = Parser("interpolate", text)
+    parser.add_checkpoint()
+    parser.add_images(COUNT, "random drawings")
+    parser.add_argument("--test", action="store_true", help="between images of the test set")
+    parser.add_argument("--steps", type=whole(2), metavar="K", default=9, help="drawings a row, both ends included")
+    parser.add_argument("--morph", action="store_true", help="one drawing that changes from image to image in time")
+    parser.add_argument("--seed", type=whole(0), metavar="N", default=0, help="seed of the noise")
+    parser.add_pictures("between.gif")
+    parser.add_machine()
+    return parser
+
+
+def between(z: np.ndarray, steps: int) -> np.ndarray:
+    """Return latents (T, (n - 1) steps, Z) leading through the n images of z (T, n, Z), `steps` from each to the next.
+
+    The way is an arc of a sphere, not a straight line, in all T Z numbers together: nearly all of a Gaussian lies at
+    about one distance from zero, and the middle of a straight line is much nearer to it. First and last are z exactly.
+    """
+    T, n, Z = z.shape
+    if n < 2:
+        raise UserError(f"there is something between two images or more, not {n}")
+    a, b = (np.moveaxis(part, 1, 0).reshape(n - 1, T * Z).astype(np.float64) for part in (z[:, :-1], z[:, 1:]))
+    lengths = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
+    cosine = np.clip((a * b).sum(axis=1) / np.maximum(lengths, np.finfo(float).tiny), -1, 1)
+    angle = np.arccos(cosine)[:, None, None]  # (n - 1, 1, 1)
+    w = np.linspace(0, 1, steps)[:, None]  # (steps, 1)
+    bent = np.sin(angle) > 1e-6  # where it is not, a line through zero or no way at all: go straight
+    sine = np.where(bent, np.sin(angle), 1)
+    of_a = np.where(bent, np.sin((1 - w) * angle) / sine, 1 - w)  # (n - 1, steps, 1)
+    of_b = np.where(bent, np.sin(w * angle) / sine, w)
+    points = of_a * a[:, None] + of_b * b[:, None]  # (n - 1, steps, T Z)
+    return np.moveaxis(points.reshape(-1, T, Z), 1, 0).astype(z.dtype)
+
+
+def main(arguments: list[str]) -> int:
+    """Draw as the arguments say; what was written goes to standard output."""
+    options = parser().parse_args(arguments)
+    if options.morph and Path(options.out).suffix.lower() == ".png":
+        raise UserError("--morph makes a moving picture: let --out end in .gif or .mp4")
+    checkpoint = checkpoints.load(options.checkpoint)
+    options.columns = options.columns or options.steps
+    check_pictures(options, (len(options.images) or options.n or COUNT) * options.steps, checkpoint.experiment.model)
+    network = drawing_network(options, checkpoint)
+    rng = np.random.default_rng([options.seed, 0])
+    if options.images or options.test or options.data or options.data_dir:
+        images = given_images(options, checkpoint, network, COUNT)
+        z = network.encode(
+            images, np.repeat(draw_noise(network.config, 1, rng), len(images), axis=1)
+        )  # the same for all
+    else:
+        z = draw_noise(network.config, options.n or COUNT, rng)  # eq. 13
+    if options.morph:
+        path = between(np.concatenate([z, z[:, :1]], axis=1), options.steps)  # and back to the first, in a circle
+        last = network.decode(np.delete(path, np.s_[:: options.steps], axis=1))[-1]
+        sheets = [sheet(image[None], scale=options.scale) for image in last]
+        write_sheets(options, sheets, f"{len(sheets)} drawings, one after the other", hold=0)
+    else:
+        write_pictures(options, network.draw_latents(between(z, options.steps)))
+    return 0
+
+
+if __name__ == "__main__":
+    run(main)
