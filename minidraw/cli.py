@@ -14,7 +14,7 @@ from .checkpoint import Checkpoint
 from .classifier import RAMConfig
 from .config import DRAWConfig
 from .data import Dataset
-from .errors import UserError
+from .errors import LONGEST, UserError, one_line
 from .model import DRAW, Drawing
 from .parallel import WorkerDied
 from .pictures import filmstrip, sequence_frames, write_gif, write_png
@@ -141,7 +141,7 @@ def run(main: Callable[[list[str]], int | None], arguments: list[str] | None = N
         finally:  # also after --help, which ends the process
             sys.stdout.flush()
     except (UserError, WorkerDied) as mistake:
-        print(f"error: {' '.join(str(mistake).split())}", file=sys.stderr)
+        print(f"error: {one_line(mistake, LONGEST)}", file=sys.stderr)
         status = 2
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)

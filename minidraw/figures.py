@@ -9,6 +9,7 @@
 The last two need the metrics.jsonl of a run's folder, and matplotlib.
 """
 
+import contextlib
 import importlib
 import json
 from pathlib import Path
@@ -68,11 +69,18 @@ def some(windows: Windows | None, images: slice) -> Windows | None:
 
 
 def read_metrics(path: Path) -> list[dict]:
-    """Return the lines of a metrics.jsonl. Raises UserError for one that is not whole."""
+    """Return the lines of a metrics.jsonl but for damaged ones, such as the last of a run that is writing it."""
     try:
-        return [json.loads(line) for line in path.read_text().splitlines()]
-    except (OSError, ValueError) as problem:
-        raise UserError(f"cannot read {path}: {' '.join(str(problem).split())}") from None
+        lines = path.read_bytes().splitlines()
+    except OSError as problem:
+        raise UserError(f"cannot read {path}: {problem.strerror}") from None
+    metrics = []
+    for line in lines:
+        with contextlib.suppress(ValueError, TypeError, OverflowError, RecursionError):
+            values = json.loads(line)
+            if isinstance(values, dict) and "step" in values and all(np.isfinite(v).all() for v in values.values()):
+                metrics.append(values)
+    return metrics
 
 
 def curves(metrics: list[dict], folder: Path) -> list[Path]:
@@ -83,7 +91,8 @@ def curves(metrics: list[dict], folder: Path) -> list[Path]:
         raise UserError("curves need matplotlib: pip install 'minidraw[plots]'") from None
     matplotlib.use("agg")
     plt = importlib.import_module("matplotlib.pyplot")
-    train = [line for line in metrics if "loss" in line]
+    needed = ("loss", "reconstruction", "latent", "latent_per_step")
+    train = [line for line in metrics if all(name in line for name in needed)]
     valid = [line for line in metrics if "validation_loss" in line]
     if not train:
         raise UserError("metrics.jsonl has no line of training yet")

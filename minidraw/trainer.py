@@ -203,7 +203,7 @@ class Trainer:
         """Tell whether a line of metrics.jsonl is whole and of a step that is done."""
         try:
             return line.endswith(b"\n") and json.loads(line)["step"] <= self.step
-        except (ValueError, LookupError, TypeError):
+        except (ValueError, LookupError, TypeError, RecursionError):
             return False
 
     def validate(self) -> dict:

@@ -39,8 +39,21 @@ def test_curves_are_drawn_from_the_metrics(tmp_path):
         figures.curves(lines[-1:], tmp_path)
 
 
-def test_metrics_that_are_not_whole_are_refused(tmp_path):
+def test_damaged_lines_of_metrics_are_passed_over(tmp_path):
     path = tmp_path / "metrics.jsonl"
-    path.write_text(json.dumps({"step": 1}) + "\n{")
-    with pytest.raises(UserError, match=r"cannot read .*metrics\.jsonl"):
-        figures.read_metrics(path)
+    whole = {"step": 1, "latent_per_step": [0.5, 0.25]}
+    junk = [
+        "[1]",
+        "3",
+        "{}",
+        '{"step": "x"}',
+        '{"step": NaN}',
+        '{"step": [1, "x"]}',
+        "[" * 100_000,
+        "\xff",
+        '{"step": 2, "lo',
+    ]
+    path.write_bytes("\n".join([junk[0], json.dumps(whole), *junk[1:]]).encode("latin-1"))
+    assert figures.read_metrics(path) == [whole]
+    with pytest.raises(UserError, match=r"cannot read .*: Is a directory"):
+        figures.read_metrics(tmp_path)

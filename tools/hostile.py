@@ -25,8 +25,21 @@ import scipy.io
 from PIL import Image
 
 from minidraw import checkpoint, figures, presets, reconstruct, trainer
-from minidraw.data import binarized_mnist, cifar10, digit_struct, files, folder, folder_arrays, folder_pictures
-from minidraw.data import large, mnist, prepared, svhn, svhn_cropped, tars
+from minidraw.data import (
+    binarized_mnist,
+    cifar10,
+    digit_struct,
+    files,
+    folder,
+    folder_arrays,
+    folder_pictures,
+    large,
+    mnist,
+    prepared,
+    svhn,
+    svhn_cropped,
+    tars,
+)
 from minidraw.network import parameter_count
 from minidraw.networks import NETWORKS
 
@@ -74,12 +87,12 @@ def npy(array: np.ndarray) -> bytes:
     return out.getvalue()
 
 
-def tar(**members: bytes) -> bytes:
-    """Return a tar archive, not gzipped; `_` in a name stands for `.`."""
+def tar(members: dict[str, bytes]) -> bytes:
+    """Return a tar archive, not gzipped."""
     out = io.BytesIO()
     with tarfile.open(fileobj=out, mode="w", format=tarfile.USTAR_FORMAT) as archive:
         for name, content in members.items():
-            info = tarfile.TarInfo("d/" + name.replace("_", "."))
+            info = tarfile.TarInfo("d/" + name)
             info.size = len(content)
             archive.addfile(info, io.BytesIO(content))
     return out.getvalue()
@@ -121,7 +134,7 @@ def png_mended(content: bytes) -> bytes:
 def pictures() -> list[bytes]:
     """Return pictures in the formats that people have."""
     kinds = ["PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP", "TGA", "PPM", "ICO", "PCX", "SGI", "DDS", "JPEG2000", "MPO"]
-    seeds = [picture(kind) for kind in kinds if kind in Image.SAVE or Image.init() and kind in Image.SAVE]
+    seeds = [picture(kind) for kind in kinds if kind in Image.SAVE or (Image.init() and kind in Image.SAVE)]
     seeds += [picture("PNG", mode) for mode in ("1", "L", "LA", "P", "RGBA", "I;16")]
     exif = Image.Exif()
     exif[0x0112] = 6
@@ -224,7 +237,7 @@ def metrics(data: bytes) -> None:
     of.folder, of.step = FOLDER, 3
     path = put(data, "metrics.jsonl")
     for line in figures.read_metrics(path):
-        assert isinstance(line["step"], int)
+        assert np.isfinite(line["step"]).all()
     of.forget_later_metrics()
     assert all(json.loads(line)["step"] <= 3 for line in path.read_bytes().splitlines())
 
@@ -298,20 +311,20 @@ def drain(made: tuple) -> None:
         assert first + len(block) <= n and block.dtype == np.uint8
 
 
-@target(lambda: [tar(**dict.fromkeys((name.replace(".", "_") for name in cifar10.BATCHES), RECORD))])
+@target(lambda: [tar(dict.fromkeys(cifar10.BATCHES, RECORD))])
 def cifar_archive(data: bytes) -> None:
     """The archive of CIFAR-10."""
     drain(cifar10._make(put(tar_gz(data), "cifar.tar.gz"), CIFAR))
 
 
-@target(lambda: [tar(a=b"x" * 600, b=b"", c=b"y")])
+@target(lambda: [tar({"a": b"x" * 600, "b": b"", "c": b"y"})])
 def members(data: bytes) -> None:
     """Any archive."""
     for _, content in tars.members(put(tar_gz(data), "any.tar.gz"), lambda name: 1000):
         assert len(content.read()) <= 1000
 
 
-@target(lambda: [gzip.compress(tar(a=b"x" * 600, b=b"", c=b"y"))])
+@target(lambda: [gzip.compress(tar({"a": b"x" * 600, "b": b"", "c": b"y"}))])
 def members_gz(data: bytes) -> None:
     """Any archive, with the gzip around it."""
     for _, content in tars.members(put(data, "any.tar.gz"), lambda name: 1000):
@@ -361,7 +374,7 @@ def digit_structs(data: bytes) -> None:
     assert all(len(box) == 4 for box in svhn._read_boxes(Path("train.tar.gz"), io.BytesIO(data)).values())
 
 
-@target(lambda: [tar(digitStruct_mat=structs()[0], **{"1_png": picture("PNG"), "2_png": picture("PNG", "L")})])
+@target(lambda: [tar({"digitStruct.mat": structs()[0], "1.png": picture("PNG"), "2.png": picture("PNG", "L")})])
 def svhn_archive(data: bytes) -> None:
     """The archive of SVHN's full numbers."""
     drain(svhn._make(put(tar_gz(data), "train.tar.gz")))
