@@ -1,6 +1,7 @@
 """What the command lines share: one line for a mistake, options that several of them have, and pictures to files."""
 
 import argparse
+import contextlib
 import os
 import sys
 from collections.abc import Callable
@@ -133,29 +134,42 @@ def write_pictures(options: argparse.Namespace, drawing: Drawing, originals: np.
     print(f"{options.out}: {count} drawings of {glimpses} glimpses, {width}x{height} pixels, {megabytes:.2f} MB")
 
 
+def _tell(line: str) -> None:
+    with contextlib.suppress(OSError):  # there may be no room for it
+        print(line, file=sys.stderr)
+
+
+def _open_streams() -> None:
+    """Let the standard streams be there even if the process was started without, and take any character."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):  # in the order of their numbers
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode))
+    if getattr(sys.stdout, "errors", None) == "strict":
+        sys.stdout.reconfigure(errors="backslashreplace")  # a terminal of 1980 has no ±
+
+
 def run(main: Callable[[list[str]], int | None], arguments: list[str] | None = None) -> NoReturn:
     """Run a command line's `main` and end the process: status 0, or 2 after one line that tells a user's mistake."""
+    _open_streams()
     try:
         try:
             status = main(sys.argv[1:] if arguments is None else arguments)
         finally:  # also after --help, which ends the process
             sys.stdout.flush()
     except (UserError, WorkerDied) as mistake:
-        print(f"error: {one_line(mistake, LONGEST)}", file=sys.stderr)
+        _tell(f"error: {one_line(mistake, LONGEST)}")
         status = 2
     except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
+        _tell("interrupted")
         status = 130
     except MemoryError as shortage:
-        print(
-            f"error: not enough memory ({shortage}); try fewer images at a time or a smaller network", file=sys.stderr
-        )
+        _tell(f"error: not enough memory ({shortage}); try fewer images at a time or a smaller network")
         status = 2
     except OSError as problem:
         if isinstance(problem, BrokenPipeError):  # whoever read our output has stopped reading
             status = 1
         else:
-            print(f"error: {problem.filename or 'standard output'}: {problem.strerror}", file=sys.stderr)
+            _tell(f"error: {problem.filename or 'standard output'}: {problem.strerror}")
             status = 2
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # or Python would complain at its end
     sys.exit(status)

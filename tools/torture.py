@@ -43,6 +43,7 @@ import builtins, os, random, signal, sys
 import minidraw.data, minidraw.files, minidraw.network, minidraw.trainer
 from minidraw import cli, train
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell lets what runs in the background ignore it
 minidraw.data.STROKES = (45, 20, 30)
 minidraw.network.SMALLEST_WORK = 0
 fatal = {fatal}
