@@ -143,11 +143,11 @@ def end(way: str, folder: Path, options: argparse.Namespace, rng: random.Random,
             if way == "twice":
                 time.sleep(rng.choice([0.0, 0.01]))
                 process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=60)
+        out, err = process.communicate(timeout=300)
     except subprocess.TimeoutExpired:
         process.kill()
         out, err = process.communicate()
-        wrong = "it went on for a minute"
+        wrong = "it went on for five minutes"
     began = folder.exists()
     if "Traceback" in err and (began or way not in ("terminate", "twice")):  # Python itself may be interrupted
         wrong = wrong or "a traceback"
