@@ -74,6 +74,8 @@ def load(path: Path | str) -> Checkpoint:
     path = Path(path)
     if os.path.isdir(path):
         path = path / "checkpoint.npz"
+    if os.path.exists(path) and not (os.path.isfile(path) or os.path.isdir(path)):  # a pipe, say, has no end
+        raise UserError(f"cannot read {path}: it is no file; name a checkpoint.npz, or the folder of a run")
     try:
         with warnings.catch_warnings(), zipfile.ZipFile(path) as archive:
             warnings.simplefilter("error")  # NumPy warns of old headers; we write none

@@ -108,6 +108,8 @@ def check_pictures(options: argparse.Namespace, images: int, config: DRAWConfig 
     if options.strip and ending != ".png":
         raise UserError(f"--strip makes a still picture: let --out end in .png, not {ending}")
     _, H, W = config.image_shape
+    if options.columns and options.columns * W * options.scale > LARGEST_SIDE:
+        raise UserError(f"a picture of {options.columns} columns is too large: change --columns or --scale")
     if images * config.glimpses * H * W * options.scale**2 > MOST_PIXELS:
         raise UserError(f"{images} drawings at --scale {options.scale} are too much for one picture: ask for less")
 
