@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from .errors import UserError, unknown
+from .errors import UserError, one_line, unknown
 
 Array = Any  # a numpy.ndarray or a cupy.ndarray
 
@@ -41,7 +41,7 @@ def array_module(backend: str) -> types.ModuleType:
         cupy.cuda.runtime.getDeviceCount()
         cupy.zeros(1)
     except Exception as problem:
-        reason = " ".join(str(problem).split())
+        reason = one_line(problem)
         raise UserError(f"CuPy finds no working GPU ({reason}); check the driver, or use --backend numpy") from None
     return cupy
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .errors import UserError
+from .errors import UserError, one_line
 from .files import write_atomic
 from .network import Network, parameter_count
 from .networks import NETWORKS
@@ -74,6 +74,8 @@ def load(path: Path | str) -> Checkpoint:
     path = Path(path)
     if os.path.isdir(path):
         path = path / "checkpoint.npz"
+    if os.path.exists(path) and not (os.path.isfile(path) or os.path.isdir(path)):  # a pipe, say, has no end
+        raise UserError(f"cannot read {path}: it is no file; name a checkpoint.npz, or the folder of a run")
     try:
         with warnings.catch_warnings(), zipfile.ZipFile(path) as archive:
             warnings.simplefilter("error")  # NumPy warns of old headers; we write none
@@ -84,8 +86,7 @@ def load(path: Path | str) -> Checkpoint:
     except OSError as problem:
         raise UserError(f"cannot read {path}: {problem.strerror or problem}") from None
     except Exception as problem:  # a damaged file can make zipfile, json, NumPy and the configs raise anything
-        reason = " ".join(str(problem).split())[:200]
-        raise UserError(f"{path} is not a whole checkpoint of minidraw: {reason}") from None
+        raise UserError(f"{path} is not a whole checkpoint of minidraw: {one_line(problem)}") from None
 
 
 def pretrained() -> tuple[str, ...]:

@@ -1,6 +1,8 @@
 """What the command lines share: one line for a mistake, options that several of them have, and pictures to files."""
 
 import argparse
+import contextlib
+import io
 import os
 import sys
 from collections.abc import Callable
@@ -14,7 +16,7 @@ from .checkpoint import Checkpoint
 from .classifier import RAMConfig
 from .config import DRAWConfig
 from .data import Dataset
-from .errors import UserError
+from .errors import LONGEST, UserError, one_line
 from .model import DRAW, Drawing
 from .parallel import WorkerDied
 from .photos import draws_digits, draws_on_black, read_digit, read_picture
@@ -145,6 +147,8 @@ def check_pictures(options: argparse.Namespace, images: int, config: DRAWConfig 
     if options.strip and ending != ".png":
         raise UserError(f"--strip makes a still picture: let --out end in .png, not {ending}")
     _, H, W = config.image_shape
+    if options.columns and options.columns * W * options.scale > LARGEST_SIDE:
+        raise UserError(f"a picture of {options.columns} columns is too large: change --columns or --scale")
     if images * config.glimpses * H * W * options.scale**2 > MOST_PIXELS:
         raise UserError(f"{images} drawings at --scale {options.scale} are too much for one picture: ask for less")
 
@@ -178,29 +182,42 @@ def write_sheets(options: argparse.Namespace, sheets: list[np.ndarray], what: st
     print(f"{options.out}: {what}, {width}x{height} pixels, {megabytes:.2f} MB")
 
 
+def _tell(line: str) -> None:
+    with contextlib.suppress(OSError):  # there may be no room for it
+        print(line, file=sys.stderr)
+
+
+def _open_streams() -> None:
+    """Let the standard streams be there even if the process was started without, and take any character."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):  # in the order of their numbers
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode))
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
+        sys.stdout.reconfigure(errors="backslashreplace")  # a terminal of 1980 has no ±
+
+
 def run(main: Callable[[list[str]], int | None], arguments: list[str] | None = None) -> NoReturn:
     """Run a command line's `main` and end the process: status 0, or 2 after one line that tells a user's mistake."""
+    _open_streams()
     try:
         try:
             status = main(sys.argv[1:] if arguments is None else arguments)
         finally:  # also after --help, which ends the process
             sys.stdout.flush()
     except (UserError, WorkerDied) as mistake:
-        print(f"error: {' '.join(str(mistake).split())}", file=sys.stderr)
+        _tell(f"error: {one_line(mistake, LONGEST)}")
         status = 2
     except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
+        _tell("interrupted")
         status = 130
     except MemoryError as shortage:
-        print(
-            f"error: not enough memory ({shortage}); try fewer images at a time or a smaller network", file=sys.stderr
-        )
+        _tell(f"error: not enough memory ({shortage}); try fewer images at a time or a smaller network")
         status = 2
     except OSError as problem:
         if isinstance(problem, BrokenPipeError):  # whoever read our output has stopped reading
             status = 1
         else:
-            print(f"error: {problem.filename or 'standard output'}: {problem.strerror}", file=sys.stderr)
+            _tell(f"error: {problem.filename or 'standard output'}: {problem.strerror}")
             status = 2
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # or Python would complain at its end
     sys.exit(status)

@@ -1,7 +1,9 @@
-"""The one exception that stands for a user's mistake, and the nearest name to a misspelt one."""
+"""The one exception that stands for a user's mistake, its one line, and the nearest name to a misspelt one."""
 
 import difflib
 from collections.abc import Iterable
+
+LONGEST = 500  # characters of a message
 
 
 class UserError(ValueError):
@@ -9,6 +11,22 @@ class UserError(ValueError):
 
     The command lines print that line alone and exit with status 2; in a program it is a ValueError.
     """
+
+    def __init__(self, message: object):
+        super().__init__(one_line(message, LONGEST))
+
+
+def one_line(message: object, longest: int = 200) -> str:
+    r"""Return the text of `message` as one line that does a terminal no harm, without its middle if it is longer.
+
+    Messages quote files and arguments, which hold anything.
+
+    >>> one_line("a\n  b\x1b[2J")
+    'a b\\x1b[2J'
+    """
+    text = " ".join(str(message).split())
+    text = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    return text if len(text) <= longest else f"{text[: longest // 2 - 3]} ... {text[-longest // 2 + 3 :]}"
 
 
 def unknown(kind: str, name: str, choices: Iterable[str]) -> UserError:

@@ -60,8 +60,8 @@ def main(arguments: list[str]) -> int:
     if options.morph and Path(options.out).suffix.lower() == ".png":
         raise UserError("--morph makes a moving picture: let --out end in .gif or .mp4")
     checkpoint = checkpoints.load(options.checkpoint)
-    options.columns = options.columns or options.steps
     check_pictures(options, (len(options.images) or options.n or COUNT) * options.steps, checkpoint.experiment.model)
+    options.columns = options.columns or options.steps
     network = drawing_network(options, checkpoint)
     rng = np.random.default_rng([options.seed, 0])
     if options.images or options.test or options.data or options.data_dir:

@@ -12,6 +12,7 @@ import csv
 import importlib
 import io
 import json
+import math
 import os
 import time
 import weakref
@@ -28,7 +29,8 @@ LARGEST = 1e100  # no run comes near it; numbers below it can be drawn
 def read(path: Path) -> tuple[list[dict], int]:
     """Return the lines of a metrics.jsonl, and how many were left out because they are damaged.
 
-    A line is whole if it is an object of numbers below LARGEST and lists of them, `step` and `seconds` among them.
+    A line is whole if it is an object of numbers below LARGEST and lists of them, `step` and `seconds` among them;
+    numbers that were not finite are null in the file and left out here.
     Raises UserError for a file that cannot be read; one that is not there has no lines.
     """
     try:
@@ -42,7 +44,7 @@ def read(path: Path) -> tuple[list[dict], int]:
 
 def _parsed(line: bytes) -> dict | None:
     try:
-        values = json.loads(line)
+        values = {name: value for name, value in json.loads(line).items() if value is not None}
         numbers = [values["step"], values["seconds"]]
         for value in values.values():
             numbers += value if isinstance(value, list) else [value]
@@ -70,9 +72,10 @@ class Log:
         self.events.step = step
 
     def write(self, **values: Any) -> None:
-        """Add a line; floats are rounded to six places."""
-        values = {name: round(value, 6) if isinstance(value, float) else value for name, value in values.items()}
-        append(self.path, json.dumps(values) + "\n")
+        """Add a line; floats are rounded to six places, and null where not finite, for JSON has no NaN."""
+        floats = {key: round(v, 6) if math.isfinite(v) else None for key, v in values.items() if isinstance(v, float)}
+        append(self.path, json.dumps(values | floats) + "\n")
+        values = {key: value for key, value in (values | floats).items() if value is not None}
         row = cells(values)
         if row.keys() <= set(self.columns):
             append(self.table, as_csv(self.columns, [row]))
@@ -92,7 +95,7 @@ def is_past(line: bytes, step: int) -> bool:
     """Tell whether a line of metrics.jsonl is whole and of a step that is done."""
     try:
         return line.endswith(b"\n") and json.loads(line)["step"] <= step
-    except (ValueError, LookupError, TypeError):
+    except (ValueError, LookupError, TypeError, RecursionError):
         return False
 
 

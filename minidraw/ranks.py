@@ -146,8 +146,11 @@ def connect() -> Ranks:
 
     Raises UserError, on the first rank, where mpi4py is missing or of another MPI than the launcher; the others exit.
     """
-    found = [[int(os.environ[name]) for name in names] for names in LAUNCHERS if os.environ.keys() >= set(names)]
-    rank, size = found[0] if found else (0, 1)
+    found = [[os.environ[name] for name in names] for names in LAUNCHERS if os.environ.keys() >= set(names)]
+    try:
+        rank, size = map(int, found[0] if found else (0, 1))
+    except ValueError:
+        raise UserError(f"a launcher gave rank and size {found[0]}, not numbers: use mpiexec, or unset them") from None
     if size == 1:
         return Ranks()
     alarm = getattr(signal, "alarm", int)  # there is none on Windows

@@ -1,6 +1,7 @@
 """python -m minidraw.train [PRESET]: train a network and leave a folder with all that came of it."""
 
 import argparse
+import contextlib
 import dataclasses
 import math
 import os
@@ -76,6 +77,8 @@ def train(options: argparse.Namespace, ranks: Ranks) -> int:
     trainer = Trainer(experiment, data, folder, options.backend, options.threads or ranks.threads, ranks)
     if restored is not None:
         trainer.restore(restored)
+    elif not options.out and ranks.rank == 0:  # now that nothing was wrong: a mistake leaves no folder behind
+        trainer.folder = folder = claim(folder)
     complete = trainer.run()
     if not complete:
         print(f"interrupted after step {trainer.step}; go on with --resume --out {folder}")
@@ -89,7 +92,10 @@ def train(options: argparse.Namespace, ranks: Ranks) -> int:
 
 
 def choose_folder(options) -> Path:
-    """Return the run's folder. Raises UserError if it holds a run already, or, with --resume, if it holds none."""
+    """Return the run's folder; with neither --out nor --resume it is still to be claimed.
+
+    Raises UserError if it holds a run already, or, with --resume, if it holds none.
+    """
     base = Path("runs") / (options.preset or "strokes")
     if options.resume:
         if options.out:
@@ -104,11 +110,26 @@ def choose_folder(options) -> Path:
         if os.path.lexists(Path(options.out) / "checkpoint.npz"):
             raise UserError(f"{options.out} holds a run already: add --resume to go on, or choose another --out")
         return Path(options.out)
-    number, folder = 1, base
-    while os.path.lexists(folder):
-        number += 1
-        folder = base.with_name(f"{base.name}-{number}")
-    return folder
+    return base
+
+
+def claim(base: Path) -> Path:
+    """Make a new folder, `base` or the first of base-2, base-3, ... that is not there, and return it.
+
+    Of several runs that start at once each gets one of its own. Raises UserError where none can be made.
+    """
+    try:
+        base.parent.mkdir(parents=True, exist_ok=True)
+        number, folder = 1, base
+        while True:
+            if not os.path.lexists(folder):
+                with contextlib.suppress(FileExistsError):  # another run was quicker
+                    folder.mkdir()
+                    return folder
+            number += 1
+            folder = base.with_name(f"{base.name}-{number}")
+    except OSError as problem:
+        raise UserError(f"cannot make {base}: {problem.strerror}; choose another folder with --out") from None
 
 
 def refuse_changes(experiment: Experiment, changes: dict, folder: Path) -> None:

@@ -131,7 +131,7 @@ class Trainer:
             if self.skipped_in_a_row >= HOPELESS:
                 raise Diverged(
                     f"no finite gradient for {HOPELESS} updates in a row, up to step {self.step}: "
-                    "start another run with a lower learning_rate or clip"
+                    f"start another run with a lower learning_rate or {'a lower clip' if config.clip else 'a clip'}"
                 )
         self.step += 1
         self.seconds += self.ranks.mean([time.perf_counter() - started])[0]
@@ -166,7 +166,8 @@ class Trainer:
                 if first and validated:
                     self.validate()
                     bar.write(f"step {self.step}: validation {self.validation}", sys.stderr)
-                if last or self.step % config.checkpoint_every == 0:
+                # Not while updates are skipped: if the parameters have blown up, the last good ones stay.
+                if last or (self.step % config.checkpoint_every == 0 and not self.skipped_in_a_row):
                     self.save()
                 if first and drawn:
                     self.draw()
@@ -199,14 +200,14 @@ class Trainer:
         """Measure on held-out images with the averaged parameters; log and return it."""
         config, images = self.config, len(self.data.valid)
         count = min(config.validation_images or images, images)
-        with averaged(self.model, self.adam):
+        with averaged(self.model, self.adam), np.errstate(all="ignore"):  # what is not finite shows
             fields, self.validation = self.task.validate(count, stream(config.seed, VALIDATION))
         self.log.write(step=self.step, **fields, validation_images=count, seconds=self.seconds)
         return fields
 
     def draw(self) -> None:
         """Write the run's pictures, by the averaged parameters."""
-        with averaged(self.model, self.adam):
+        with averaged(self.model, self.adam), np.errstate(all="ignore"):
             self.task.pictures(self.folder, self.config.seed, self.step, thorough=self.progress() >= 1)
 
     def report(self, ended: bool) -> None:

@@ -7,6 +7,8 @@ import os
 import re
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import imageio.v3 as iio
 import numpy as np
@@ -16,7 +18,7 @@ from runs import COMMANDS, SIZES, environment, listing, options, run, save, smal
 
 import minidraw.trainer
 from minidraw import checkpoint as checkpoints
-from minidraw import cli, data, evaluate, photos
+from minidraw import cli, data, evaluate, photos, train
 from minidraw.errors import UserError
 from minidraw.parallel import WorkerDied
 from minidraw.pictures import GREEN, RED
@@ -391,6 +393,19 @@ def test_output_that_cannot_be_written_is_told_in_one_line(here, trained, unbuff
     assert (result.returncode, result.stderr) == (2, "error: standard output: No space left on device\n")
 
 
+@pytest.mark.skipif(os.name != "posix", reason="closing streams takes a POSIX shell")
+def test_streams_may_be_closed(here, trained):
+    command = f"{sys.executable} -m minidraw.generate {trained} -n 1 --out a.gif <&- >&- 2>&-"
+    result = subprocess.run(["sh", "-c", command], timeout=60, env=environment())
+    assert result.returncode == 0 and os.listdir(here) == ["a.gif"]
+
+
+def test_a_terminal_of_few_characters():
+    command = [sys.executable, "-c", r"from minidraw import cli; cli.run(lambda _: print('1 \xb1 2'), [])"]
+    result = subprocess.run(command, capture_output=True, timeout=60, env=environment() | {"PYTHONIOENCODING": "ascii"})
+    assert (result.returncode, result.stdout, result.stderr) == (0, rb"1 \xb1 2" + b"\n", b"")
+
+
 # ------------------------------------------------------------------------------------------------- folders of runs
 
 
@@ -405,6 +420,15 @@ def test_runs_are_numbered_and_resume_takes_the_latest_of_the_preset(here, capsy
     assert capsys.readouterr().out.endswith("pictures: runs/strokes-2/samples.gif\n")
     assert checkpoints.load("runs/strokes-2").state["step"] == 4
     assert checkpoints.load("runs/strokes-other").state["step"] == 2
+
+
+def test_runs_that_start_at_once_get_folders_of_their_own(here):
+    with ThreadPoolExecutor(8) as pool:
+        folders = list(pool.map(lambda _: train.claim(Path("runs/strokes")), range(24)))
+    assert len(set(folders)) == 24 and set(os.listdir("runs")) == {folder.name for folder in folders}
+    Path("FILE").touch()
+    with pytest.raises(UserError, match=r"cannot make FILE/strokes: .*; choose another folder with --out"):
+        train.claim(Path("FILE/strokes"))
 
 
 def test_a_complete_run_says_so_and_stays_as_it_is_with_its_pictures(here, capsys):

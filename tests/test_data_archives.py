@@ -175,7 +175,9 @@ def test_files_of_somebodys_own(tmp_path, cache):
     assert message.startswith(f"{folders[1] / 'train.bin'} is not the official train.bin: it holds 2 bytes, not 4")
 
 
-@pytest.mark.parametrize("damage", ["cut", "empty", "rubbish", "footer", "other", "header", "folder"])
+@pytest.mark.parametrize(
+    "damage", ["cut", "empty", "rubbish", "footer", "other", "header", "syntax", "key", "old", "folder"]
+)
 def test_damaged_prepared_file_is_made_again(tmp_path, cache, damage):
     file = official("train.bin", b"7777")
     put(tmp_path, "train.bin", b"7777")
@@ -190,6 +192,9 @@ def test_damaged_prepared_file_is_made_again(tmp_path, cache, damage):
         "footer": good[:-3],
         "other": good.replace(b'"version": 1', b'"version": 0'),
         "header": good.replace(b"(5, 2, 3)", b"(5, 3, 2)"),
+        "syntax": good.replace(b"False", b"(alse"),
+        "key": good.replace(b" 'shape'", b"b'shape'"),
+        "old": good.replace(b"(5, 2, 3)", b"(5L,2, 3)"),  # what NumPy warns of
         "folder": b"",
     }[damage]
     path.unlink()

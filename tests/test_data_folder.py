@@ -409,3 +409,4 @@ def test_parse():
     path, options = folder.parse("folder:/a/b?size=3x4&grey=0&binarize=1&key=k")
     assert str(path) == "/a/b" and options == folder.Options((3, 4), False, True, "k")
     assert folder.parse("folder:/a/b")[1] == folder.Options()
+    assert str(folder.parse("folder:~/\0a")[0]).endswith("/a")

@@ -242,6 +242,14 @@ def test_arrays_of_a_device_go_through_one_pinned_buffer(tmp_path, monkeypatch, 
 # ------------------------------------------------------------------------------------------------- how a job begins
 
 
+@pytest.mark.parametrize("names", ranks.LAUNCHERS)
+def test_a_launcher_that_gives_no_numbers(monkeypatch, names):
+    for name, value in zip(names, ("", "x"), strict=True):
+        monkeypatch.setenv(name, value)
+    with pytest.raises(UserError, match="not numbers: use mpiexec"):
+        ranks.connect()
+
+
 def test_a_process_on_its_own_does_not_import_mpi4py(tmp_path, monkeypatch):
     process = spawn(
         "train",

@@ -142,7 +142,10 @@ os.replace = replace
     assert not list(folder.glob(".*"))
 
 
-@pytest.mark.parametrize("junk", [b"\xff\xfe\n", b"[1]\n", b"null\n", b'{"step": "x"}\n', b"{}\n", b"\0" * 50 + b"\n"])
+@pytest.mark.parametrize(
+    "junk",
+    [b"\xff\xfe\n", b"[1]\n", b"null\n", b'{"step": "x"}\n', b"{}\n", b"\0" * 50 + b"\n", b"[" * 100_000 + b"\n"],
+)
 def test_lines_of_metrics_that_cannot_be_read_are_dropped(tmp_path, straight, junk):
     path, whole = straight / "metrics.jsonl", (straight / "metrics.jsonl").read_bytes()
     path.write_bytes(junk + whole + junk)

@@ -17,7 +17,7 @@ turned once into an array in the cache by `prepare` in prepared.py (svhn_cropped
 import os
 from pathlib import Path
 
-from ..errors import unknown
+from ..errors import UserError, unknown
 from . import binarized_mnist, cifar10, cluttered, folder, mnist, svhn, svhn_cropped, two_digits
 from .files import Places
 from .images import Dataset, Images, mean_image
@@ -37,6 +37,10 @@ def load(name: str, data_dir: str | None = None, seed: int = 0, download: bool =
     """
     if name.startswith(folder.PREFIX):
         return folder.load(name, cache_folder() / "folder")
+    if name not in _LOADERS and os.path.exists(name):
+        raise UserError(
+            f"{name!r} is no data set but a file or folder: for the images in it write {folder.PREFIX}{name}"
+        )
     if name not in _LOADERS:
         raise unknown("data set", name, names())
     where = data_dir or os.environ.get("MINIDRAW_DATA")

@@ -10,8 +10,8 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from ..errors import UserError
-from .files import File, Places, one_line
+from ..errors import UserError, one_line
+from .files import File, Places
 from .images import Dataset, Images, Joined
 from .prepared import prepare, progress
 from .tars import members

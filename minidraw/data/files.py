@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..errors import UserError
+from ..errors import UserError, one_line
 from ..files import write_atomic
 
 CHUNK = 1 << 20  # bytes read at once
@@ -155,11 +155,6 @@ def keep(path: Path, content: bytes) -> None:
     """Write `content` to `path`, whole or not at all; where that fails, do without: a cache only saves time."""
     with contextlib.suppress(UserError):
         write_atomic(path, content)
-
-
-def one_line(message: object) -> str:
-    """Return the text of `message` with every run of white space as one blank."""
-    return " ".join(str(message).split())
 
 
 class _WrongError(ValueError):

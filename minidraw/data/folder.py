@@ -80,7 +80,7 @@ def load(name: str, cache: Path) -> Dataset:
 
 def parse(name: str) -> tuple[Path, Options]:
     """Return the path and the options in "folder:PATH?key=value&...". Raises UserError where they make no sense."""
-    text = name.removeprefix(PREFIX)
+    text = name.removeprefix(PREFIX).replace("\0", "")  # no name holds that, and it makes os raise ValueError
     where, mark, given = text.rpartition("?")
     if not mark or os.path.exists(os.path.expanduser(text)):  # a question mark may be part of a name
         where, given = text, ""

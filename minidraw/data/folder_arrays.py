@@ -5,8 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..errors import UserError
-from .files import one_line
+from ..errors import UserError, one_line
 
 CHANNELS = (1, 2, 3, 4)
 MOST = 8 << 30  # bytes of an array in an .npz, which must be in memory at once
@@ -80,7 +79,7 @@ def _open(path: Path, key: str | None) -> np.ndarray:
         key = images[0] if len(images) == 1 else None
     if key not in shapes:
         held = ", ".join(f"{name} {shape}" for name, shape in shapes.items())
-        raise UserError(f"{path} holds {held or 'nothing'}; choose the images by folder:{path}?key=NAME")
+        raise UserError(f"{path} holds {one_line(held) or 'nothing'}; choose the images by folder:{path}?key=NAME")
     if sizes[key] > MOST:
         raise UserError(
             f"{path} holds {key} of {sizes[key] / 1e9:.1f} GB; save it as .npy, which need not be in memory"

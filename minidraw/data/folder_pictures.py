@@ -10,8 +10,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps
 
-from ..errors import UserError
-from .files import one_line
+from ..errors import UserError, one_line
 
 LARGEST, USUAL = 128, 64  # pixels: the longest side that is kept as it is; the side of a square otherwise
 # Formats left out: EPS starts another program, the others hold no pictures that Pillow itself can read.

@@ -8,8 +8,8 @@ import sys
 import urllib.parse
 from pathlib import Path
 
-from ..errors import UserError
-from .files import CHUNK, TIMEOUT, File, keep, one_line, why
+from ..errors import UserError, one_line
+from .files import CHUNK, TIMEOUT, File, keep, why
 
 STAMPS = "verified.json"  # in the cache: path, bytes and time of change of the files that were found right
 

@@ -12,14 +12,15 @@ import os
 import shutil
 import sys
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from ..errors import UserError
-from .files import File, Places, one_line
+from ..errors import UserError, one_line
+from .files import File, Places
 from .large import download, is_official, stamp
 
 ABANDONED = 600  # seconds without a byte after which an unfinished file counts as left behind
@@ -87,7 +88,9 @@ def read(path: Path, source: dict, row: tuple[int, ...] | None = None) -> np.nda
 
     Without `row`, the rows may have any shape.
     """
-    with contextlib.suppress(OSError, ValueError), open(path, "rb") as file:
+    # Exception: a damaged header makes NumPy raise nearly anything, and warn.
+    with contextlib.suppress(Exception), warnings.catch_warnings(), open(path, "rb") as file:
+        warnings.simplefilter("error")
         np.lib.format.read_magic(file)
         shape, _, dtype = np.lib.format.read_array_header_1_0(file)
         offset = file.tell()

@@ -12,8 +12,8 @@ from typing import BinaryIO
 import numpy as np
 from PIL import Image
 
-from ..errors import UserError
-from .files import File, Places, one_line
+from ..errors import UserError, one_line
+from .files import File, Places
 from .images import Dataset, Joined, unit
 from .patches import cut
 from .prepared import Prepared, prepare, progress

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from ..errors import UserError
+from ..errors import UserError, one_line
 from .cifar10 import RECORD, from_records
-from .files import File, Places, one_line
+from .files import File, Places
 from .images import Dataset
 from .prepared import prepare, progress
 
@@ -63,7 +63,7 @@ def _make(path: Path) -> tuple[int, Iterator[tuple[int, np.ndarray]]]:
         n = shape[-1] if len(shape) == 4 else 0
         if shape[:3] != (32, 32, 3) or kind != "uint8" or sizes.get("y", ((),))[0] != (n, 1) or not 1 < n <= MOST:
             held = ", ".join(f"{name} {kind} {shape}" for name, (shape, kind) in sizes.items())
-            raise wrong(f"it holds {held or 'nothing'}, not X uint8 (32, 32, 3, n) and y (n, 1)")
+            raise wrong(f"it holds {one_line(held) or 'nothing'}, not X uint8 (32, 32, 3, n) and y (n, 1)")
         arrays = scipy.io.loadmat(path, variable_names=("X", "y"))
         pixels, labels = arrays["X"], np.asarray(arrays["y"]).ravel().astype(np.int64)
     except UserError:

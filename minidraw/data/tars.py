@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
-from ..errors import UserError
-from .files import CHUNK, one_line
+from ..errors import UserError, one_line
+from .files import CHUNK
 
 SMALL = 64 << 20  # bytes of a member that are held in memory; a larger one is in a nameless temporary file
 
