@@ -6,6 +6,8 @@ and a reshape that must copy (what is written to the copy is lost). `forbid` mak
 what makes the host wait; `watch` lists where CuPy would copy an operand or a result unasked. What `empty` gives is full
 of NaN. There are no random numbers: the package draws them with NumPy.
 
+Beside this file strictcuda.py adds kernels, streams and graphs; what it does later stands in `Later`.
+
 What CuPy does was read in its sources (v14: cupy/_core/_kernel.pyx, _routines_indexing.pyx, _routines_linalg.pyx).
 """
 
@@ -50,6 +52,17 @@ class Site(NamedTuple):
     line: int
 
 
+class Later:
+    """Work of the device that is not done yet: `settle` does it; `recorded` is what a graph will do, while it is captured.
+
+    `fresh` is told of new arrays then.
+    """
+
+    settle = staticmethod(lambda: None)
+    fresh = staticmethod(lambda: None)
+    recorded: "list | None" = None
+
+
 _forbidden: frozenset[str] = frozenset()
 _watchers: list[types.SimpleNamespace] = []
 
@@ -88,6 +101,9 @@ def _note(kind: str, what: str) -> None:
 
 def _crossing(what: str) -> None:
     _note("crossings", what)
+    if Later.recorded is not None:
+        raise HostWaits(f"{what}: not while a graph is captured")
+    Later.settle()
     if "sync" in _forbidden:
         raise HostWaits(f"{what}: host and device must not meet here")
 
@@ -155,8 +171,39 @@ def _call(function: Any, *args: Any, **kwargs: Any) -> Any:
         raise ValueError("Output array must be C-contiguous")
     if ufunc or name in ("clip", "dot"):
         _note_copies(name, operands, outs)
-    result = function(*host_args, **host_kwargs)
-    return _device(np.bool_(result) if name in BOOLEAN else result, {id(a._host): a for a in [*operands, *outs]})
+
+    def compute() -> Any:
+        result = function(*host_args, **host_kwargs)
+        return np.bool_(result) if name in BOOLEAN else result
+
+    return _device(
+        _compute(compute, [a._host for a in outs], _hosts(args)), {id(a._host): a for a in [*operands, *outs]}
+    )
+
+
+def _hosts(args: tuple) -> list[np.ndarray]:
+    return [a._host for a in args if isinstance(a, Array)]
+
+
+def _compute(compute: Any, outs: list[np.ndarray], operands: list[np.ndarray]) -> Any:
+    """Compute now, after what waits, or, while a graph is captured, write down what is to be computed."""
+    if Later.recorded is None:
+        Later.settle()
+        return compute()
+    if outs:
+        Later.recorded.append(compute)
+        return outs[0]
+    with np.errstate(all="ignore"):
+        result = compute()  # for its shape: of what the numbers are at a launch, nothing is known yet
+    if isinstance(result, np.ndarray) and any(np.may_share_memory(result, operand) for operand in operands):
+        return result  # a view
+    if not isinstance(result, np.ndarray | np.generic):
+        raise NotImplementedError("the stand-in cannot capture this")
+    Later.fresh()
+    fresh = np.array(result)
+    fresh.fill(np.nan if fresh.dtype.kind == "f" else 99)
+    Later.recorded.append(lambda: np.copyto(fresh, compute()))
+    return fresh
 
 
 class Array:
@@ -226,7 +273,21 @@ class Array:
             # after `a[i] += b` the value is the place itself, and CuPy sees that
             if place._host.__array_interface__ != host.__array_interface__ and _meet(place, value):
                 _note("copies", "value assigned")
-        self._host[key] = host
+        _compute(functools.partial(operator.setitem, self._host, key, host), [self._host], [])
+
+    @property
+    def data(self) -> types.SimpleNamespace:
+        return types.SimpleNamespace(ptr=self._host.ctypes.data)
+
+    def set(self, host: np.ndarray, stream: Any = None) -> None:
+        """Copy from the host; in a stream, later."""
+        if self.dtype != host.dtype or self.shape != host.shape or not self.flags.c_contiguous:
+            raise TypeError("an array to be set must be contiguous and like the other")
+        if stream is None:
+            _crossing("upload")
+            self._host[...] = host
+        else:
+            stream.ask(lambda: np.copyto(self._host, host))
 
 
 def _fetch(name: str, convert: Any) -> Any:
@@ -283,7 +344,9 @@ class Module:
         return a.get()
 
     def empty(self, shape: Any, dtype: Any = float, order: str = "C") -> Array:
-        return Array(np.full(shape, np.nan if np.dtype(dtype).kind == "f" else -1, dtype, order))
+        if Later.recorded is not None:
+            Later.fresh()
+        return Array(np.full(shape, np.nan if np.dtype(dtype).kind == "f" else 99, dtype, order))
 
     def empty_like(self, a: Array, dtype: Any = None) -> Array:
         return self.empty(a.shape, dtype or a.dtype)
