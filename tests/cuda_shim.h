@@ -5,6 +5,7 @@
 // something else in one of them. Dynamic shared memory begins as NaN. A barrier that some threads never reach ends the
 // process. What this cannot show: blocks that disturb each other, rounding of the GPU's own functions, speed.
 #pragma once
+#include <setjmp.h>
 #include <ucontext.h>
 
 #include <cmath>
@@ -30,7 +31,7 @@ namespace shim {
 enum Waiting { NOT, FOR_BLOCK, FOR_WARP };
 
 struct Fiber {
-    ucontext_t context;
+    jmp_buf place;  // where it goes on
     std::vector<char> stack;
     Index index;
     bool done;
@@ -41,7 +42,7 @@ struct Fiber {
 inline std::vector<Fiber> fibers;
 inline std::vector<double> memory;
 inline std::function<void()> body;
-inline ucontext_t scheduler;
+inline jmp_buf scheduler;
 inline Index block, block_size, grid_size;
 inline int current, order;
 
@@ -53,18 +54,45 @@ inline void* shared_memory() { return memory.data(); }
     abort();
 }
 
-inline void start()
+// Fibers are made once, by ucontext, and then take turns by jumps, which cost no call of the system.
+inline void leave()
 {
-    body();
-    fibers[current].done = true;
-    swapcontext(&fibers[current].context, &scheduler);
+    if (!_setjmp(fibers[current].place)) _longjmp(scheduler, 1);
+}
+
+inline void enter(int fiber)
+{
+    current = fiber;
+    if (!_setjmp(scheduler)) _longjmp(fibers[fiber].place, 1);
+}
+
+inline void live()
+{
+    for (;;) {
+        leave();
+        body();
+        fibers[current].done = true;
+    }
+}
+
+inline void make_fiber()
+{
+    fibers.emplace_back();
+    current = int(fibers.size()) - 1;
+    fibers.back().stack.resize(32 << 10);
+    ucontext_t context, here;
+    getcontext(&context);
+    context.uc_stack.ss_sp = fibers.back().stack.data();
+    context.uc_stack.ss_size = fibers.back().stack.size();
+    context.uc_link = nullptr;
+    makecontext(&context, live, 0);
+    if (!_setjmp(scheduler)) swapcontext(&here, &context);
 }
 
 inline void wait(Waiting what)
 {
-    int me = current;
-    fibers[me].waiting = what;
-    swapcontext(&fibers[me].context, &scheduler);
+    fibers[current].waiting = what;
+    leave();
 }
 
 inline int turn(int k, int n) { return order == 0 ? k : order == 1 ? n - 1 - k : int((7919ll * k + n / 3) % n); }
@@ -86,32 +114,24 @@ inline bool release(int first, int last, Waiting what)
 inline void run_block()
 {
     int n = int(block_size.x);
-    fibers.resize(n);
     for (int k = 0; k < n; k++) {
-        Fiber& fiber = fibers[k];
-        fiber.done = false;
-        fiber.waiting = NOT;
-        fiber.index = {unsigned(k), 0, 0};
-        fiber.stack.resize(32 << 10);
-        getcontext(&fiber.context);
-        fiber.context.uc_stack.ss_sp = fiber.stack.data();
-        fiber.context.uc_stack.ss_size = fiber.stack.size();
-        fiber.context.uc_link = nullptr;
-        makecontext(&fiber.context, start, 0);
+        fibers[k].done = false;
+        fibers[k].waiting = NOT;
+        fibers[k].index = {unsigned(k), 0, 0};
     }
     for (bool going = true; going;) {
         going = false;
         for (int k = 0; k < n; k++) {
-            current = turn(k, n);
-            if (fibers[current].done || fibers[current].waiting != NOT) continue;
+            const Fiber& fiber = fibers[turn(k, n)];
+            if (fiber.done || fiber.waiting != NOT) continue;
             going = true;
-            swapcontext(&scheduler, &fibers[current].context);
+            enter(turn(k, n));
         }
         for (int warp = 0; warp < n; warp += 32) going |= release(warp, warp + 32 < n ? warp + 32 : n, FOR_WARP);
         going |= release(0, n, FOR_BLOCK);
     }
-    for (Fiber& fiber : fibers)
-        if (!fiber.done) fail("threads that wait for each other");
+    for (int k = 0; k < n; k++)
+        if (!fibers[k].done) fail("threads that wait for each other");
 }
 
 inline void launch(unsigned blocks, unsigned threads, size_t shared, std::function<void()> kernel)
@@ -119,6 +139,7 @@ inline void launch(unsigned blocks, unsigned threads, size_t shared, std::functi
     body = kernel;
     grid_size = {blocks, 1, 1};
     block_size = {threads, 1, 1};
+    while (fibers.size() < threads) make_fiber();
     memory.resize(shared / sizeof(double) + 1);
     for (unsigned k = 0; k < blocks; k++) {
         block = {k, 0, 0};
