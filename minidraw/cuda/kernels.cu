@@ -498,7 +498,7 @@ extern "C" __global__ void squares(const real* grads, real* sums, long long n)
 // One block decides what becomes of the gradient whose squares add up to `squares` (blocks), and adds its norm and the
 // step's numbers, row (length), to `sums`. Shared memory: a double a warp.
 extern "C" __global__ void decide(
-    const real* squares, int blocks, const real* row, int length, const double* rate, long long* counts, double* sums,
+    const real* squares, int blocks, const real* row, int length, const real* rate, long long* counts, double* sums,
     real* verdict, double beta1, double beta2, double epsilon, double averaging, double clip)
 {
     DYNAMIC_SHARED(double, shared_double);
@@ -548,4 +548,7 @@ extern "C" __global__ void adam(
 }
 
 // Set a number on the device without making it wait.
-extern "C" __global__ void set(double* number, double value) { *number = value; }
+extern "C" __global__ void set(real* number, real value)
+{
+    if (thread_index() == 0) *number = value;
+}
