@@ -226,11 +226,12 @@ class RawModule:
 # ------------------------------------------------------------------------------------------------------------- cuBLAS
 
 
-class HostBlas:
-    """cuBLAS as ctypes gives it, by NumPy: matrices lie in columns, addresses and numbers are of the moment of the call."""
+REALS = {0: (np.float32, ctypes.c_float), 1: (np.float64, ctypes.c_double)}  # by cudaDataType_t
+COMPUTES = {0: (68, 77), 1: (70,)}  # cublasComputeType_t that suit them
 
-    REALS = {0: (np.float32, ctypes.c_float), 1: (np.float64, ctypes.c_double)}
-    COMPUTES = {0: (68, 77), 1: (70,)}
+
+class HostBlas:
+    """cuBLAS as ctypes gives it, by NumPy: matrices lie in columns; numbers are read at the call."""
 
     def __init__(self):
         self.calls: list[tuple] = []
@@ -266,9 +267,9 @@ class HostBlas:
     def _multiply(self, handle, flip_a, flip_b, m, n, k, alpha, A, B, beta, C, count, compute, how) -> int:
         state = self.handles[handle.value]
         right = state["stream"] == Stream.current.ptr and state["mode"] == 0 and state["workspace"][1] > 0
-        if not right or A[1] != B[1] or A[1] != C[1] or compute not in self.COMPUTES[A[1]] or how != -1:
+        if not right or A[1] != B[1] or A[1] != C[1] or compute not in COMPUTES[A[1]] or how != -1:
             return 7  # CUBLAS_STATUS_INVALID_VALUE
-        alpha, beta = (self.REALS[A[1]][1].from_address(number).value for number in (alpha, beta))
+        alpha, beta = (REALS[A[1]][1].from_address(number).value for number in (alpha, beta))
         if alpha != 1 or beta != 0:
             return 7
         self.calls.append((m, n, k, count, compute))
@@ -292,7 +293,7 @@ class HostBlas:
     def _matrices(self, stack: tuple, rows: int, columns: int, count: int) -> "np.ndarray | None":
         """Return the matrices (count, rows, columns) at an address."""
         address, kind, ld, stride = stack
-        real, number = self.REALS[kind]
+        real, number = REALS[kind]
         if ld < max(rows, 1):
             return None
         length = stride * (count - 1) + ld * (columns - 1) + rows

@@ -53,9 +53,9 @@ class Site(NamedTuple):
 
 
 class Later:
-    """Work of the device that is not done yet: `settle` does it; `recorded` is what a graph will do, while it is captured.
+    """Work of the device that is not done yet: `settle` does it.
 
-    `fresh` is told of new arrays then.
+    While a graph is captured `recorded` is what it will do, and `fresh` is told of new arrays.
     """
 
     settle = staticmethod(lambda: None)

@@ -1,4 +1,4 @@
-"""Training steps that stay on the GPU, on the stand-in: eager or played back from a graph, they come to what NumPy does.
+"""Training steps that stay on the GPU, on the stand-in: launched or played back, they come to what NumPy does.
 
 The stand-in does what it is asked for only when somebody waits, and a graph does again what was asked for while it was
 captured: numbers of that time that should have changed, memory that has moved and buffers filled too early show.
@@ -23,7 +23,7 @@ from minidraw.trainer import Diverged, Trainer
 
 pytestmark = pytest.mark.usefixtures("gpu")
 TINY = {
-    "draw": experiment(steps=12, clip=20.0),  # which some gradients exceed
+    "draw": experiment(steps=12, clip=2.0),  # which some gradients exceed
     "no attention": experiment(steps=12, read_size=None, write_size=None),
     "ram": Experiment(RAMConfig((1, 28, 28), 3, 4, 7), experiment(steps=12).train),
 }

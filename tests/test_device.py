@@ -1,6 +1,7 @@
 """Everything on the device as on the host: the stand-in for CuPy in the place of CuPy, bit for bit, without kernels.
 
-With kernels see test_cuda_model.py. Both compute with the same functions of NumPy on arrays that lie the same way, so nothing may differ. What these tests
+With kernels see test_cuda_model.py.
+Both compute with the same functions of NumPy on arrays that lie the same way, so nothing may differ. What these tests
 cannot see is how a GPU rounds, and how fast it is.
 """
 

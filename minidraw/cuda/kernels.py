@@ -39,7 +39,7 @@ class Kernels:
 
         Whole numbers arrive as int, others in that precision, those of NumPy as they are. Arrays must be contiguous.
         """
-        first = next(a for a in arguments if hasattr(a, "flags") and a.dtype.kind == "f")
+        first = next(a for a in arguments if isinstance(a, self.cupy.ndarray) and a.dtype.kind == "f")
         values = []
         for argument in arguments:
             if isinstance(argument, Rows):
