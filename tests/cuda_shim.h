@@ -1,8 +1,8 @@
 // CUDA's way of running a kernel, on a CPU: every thread of a block is a fiber, blocks run one after another.
 //
-// A fiber runs until it ends or waits at a barrier, then the next one runs; `order` says in which order: forward,
-// backward or scrambled. A thread that reads what another one has yet to write, for want of a barrier, therefore reads
-// something else in one of them. Dynamic shared memory begins as NaN. A barrier that some threads never reach ends the
+// A fiber runs until it ends or waits for others, then the next one runs; a warp runs as far as it can, then the next
+// one. `order` says in which order: forward, backward or scrambled. For want of a barrier a thread reads what another
+// one has yet to write, or has written over, in one of them. Dynamic shared memory begins as NaN. A barrier that some threads never reach ends the
 // process. What this cannot show: blocks that disturb each other, rounding of the GPU's own functions, speed.
 #pragma once
 #include <setjmp.h>
@@ -121,13 +121,17 @@ inline void run_block()
     }
     for (bool going = true; going;) {
         going = false;
-        for (int k = 0; k < n; k++) {
-            const Fiber& fiber = fibers[turn(k, n)];
-            if (fiber.done || fiber.waiting != NOT) continue;
-            going = true;
-            enter(turn(k, n));
+        for (int warp = 0; warp < n / 32; warp++) {
+            int first = 32 * turn(warp, n / 32);
+            do {
+                for (int lane = 0; lane < 32; lane++) {
+                    int fiber = first + turn(lane, 32);
+                    if (fibers[fiber].done || fibers[fiber].waiting != NOT) continue;
+                    going = true;
+                    enter(fiber);
+                }
+            } while (release(first, first + 32, FOR_WARP));
         }
-        for (int warp = 0; warp < n; warp += 32) going |= release(warp, warp + 32 < n ? warp + 32 : n, FOR_WARP);
         going |= release(0, n, FOR_BLOCK);
     }
     for (int k = 0; k < n; k++)
@@ -139,6 +143,7 @@ inline void launch(unsigned blocks, unsigned threads, size_t shared, std::functi
     body = kernel;
     grid_size = {blocks, 1, 1};
     block_size = {threads, 1, 1};
+    if (threads % 32) fail("a block that is not of whole warps");
     while (fibers.size() < threads) make_fiber();
     memory.resize(shared / sizeof(double) + 1);
     for (unsigned k = 0; k < blocks; k++) {

@@ -8,7 +8,7 @@ import strictcuda
 from minidraw import backend
 from minidraw.cuda import blas
 
-THREADS = 32  # a block; a CPU runs them one after another
+THREADS = 64  # a block; a CPU runs them one after another
 
 
 @pytest.fixture

@@ -117,5 +117,5 @@ def test_the_library_itself_has_these_functions():
     try:
         library = blas.load(cupy)
     except (ImportError, OSError, RuntimeError) as problem:
-        pytest.skip(f"CuPy is here, but not cuBLAS: {problem}")
+        pytest.skip(f"CuPy is here, but not cuBLAS: {str(problem).splitlines()[0]}")
     assert all(getattr(library, name).argtypes == types for name, types in blas.SIGNATURES.items())
