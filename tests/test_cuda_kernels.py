@@ -1,7 +1,7 @@
 """The kernels of minidraw/cuda/kernels.cu, run on the CPU by cuda_shim.h, against their definitions in NumPy.
 
 Every function is called by its usual name, once on the host and once on the stand-in for CuPy. The device's arrays lie
-between NaNs that must be there afterwards. Sizes are pairwise different and no multiples of a warp.
+between numbers that spoil a sum that takes them and must be there afterwards. Sizes are pairwise different and no multiples of a warp.
 """
 
 import numpy as np
@@ -17,18 +17,20 @@ from minidraw.recurrence import Trace
 pytestmark = pytest.mark.skipif(COMPILER is None, reason="no g++, which compiles the kernels for the CPU")
 
 T, B, Z, D, E, N, M = 3, 5, 7, 9, 11, 4, 6
-GUARD = 40  # numbers before and behind every array
+LAST = T - 1  # the step that is tried: its arrays have a guard beside them
+GUARD, GUARDED = 40, 54321.0  # how many numbers before and behind every array, and which
 TOLERANCE = {"float32": 3e-6, "float64": 1e-13}  # relative to the norm of an array
 GREY, COLOUR = (DRAWConfig(shape, T, N, M, E, D, Z) for shape in ((1, 13, 10), (3, 8, 35)))
 WEIGHT = 0.3
 
 
 def guarded(xp, dtype, blocks: list):
-    """Return a trace's `alloc` on the device, with NaNs around every array; the whole is added to `blocks`."""
+    """Return a trace's `alloc` on the device, with guards around every array; the whole is added to `blocks`."""
 
     def alloc(*shape):
         size = int(np.prod(shape))
         blocks.append(xp.empty(size + 2 * GUARD, dtype))
+        blocks[-1][:GUARD] = blocks[-1][-GUARD:] = GUARDED
         return blocks[-1][GUARD : GUARD + size].reshape(shape)
 
     return alloc
@@ -87,7 +89,7 @@ class Case:
             assert error <= TOLERANCE[self.dtype.name], f"{pair if isinstance(pair, str) else 'result'}: {error:.1e}"
         for block in self.blocks:
             ends = block.get()
-            assert np.isnan(ends[:GUARD]).all() and np.isnan(ends[-GUARD:]).all(), "written beside an array"
+            assert (ends[:GUARD] == GUARDED).all() and (ends[-GUARD:] == GUARDED).all(), "written beside an array"
 
 
 @pytest.fixture
@@ -117,13 +119,13 @@ def test_lstm(case, bias):
     case = case()
     W, b = case.pair(Z + D, 4 * D), case.pair(4 * D) if bias == "shared" else case.pair(B, 4 * D)
     case.fill("decoder.inputs", "decoder.cell")
-    hidden = columns(case.step("decoder.inputs", 2), Z, Z + D)
-    case.run(lstm.lstm, case.at("decoder"), 1, W, b, hidden)
-    case.compare(hidden, case.step("decoder.gates", 1), case.step("decoder.cell", 2))
+    hidden = columns(case.step("decoder.inputs", T), Z, Z + D)
+    case.run(lstm.lstm, case.at("decoder"), LAST, W, b, hidden)
+    case.compare(hidden, case.step("decoder.gates", LAST), case.step("decoder.cell", T))
     case.fill("decoder.dcell", "decoder.dinputs")
     dhidden = columns(case.at("decoder.dinputs"), Z, Z + D)  # where the result is written
-    case.run(lstm.lstm_backward, case.at("decoder"), 1, W, dhidden)
-    case.compare(case.step("decoder.gates", 1), "decoder.dcell", "decoder.dinputs")
+    case.run(lstm.lstm_backward, case.at("decoder"), LAST, W, dhidden)
+    case.compare(case.step("decoder.gates", LAST), "decoder.dcell", "decoder.dinputs")
 
 
 def test_sampling_and_divergence(case):
@@ -136,7 +138,7 @@ def test_sampling_and_divergence(case):
     case.compare("latent.q", "latent.sigma", "decoder.inputs")
     case.run(latent.divergence, case.at("latent"))
     dz = columns(case.pair(B, Z + D), 0, Z)
-    case.run(latent.sample_backward, case.at("latent"), 2, W, noise, dz, WEIGHT)
+    case.run(latent.sample_backward, case.at("latent"), LAST, W, noise, dz, WEIGHT)
     case.compare("latent.q")
 
 
@@ -147,7 +149,7 @@ def test_likelihood(case, config, sure):
     case.fill("images")
     case.fill("canvas", scale=200.0 if sure else 1.0)
     x = tuple(one[:, 0] for one in case.at("images"))
-    mean = case.step("mean", 1)
+    mean = case.step("mean", T)
     case.run(likelihood.sigmoid, case.at("canvas"), mean)
     case.run(likelihood.reconstruction, x, case.at("canvas"))
     case.run(likelihood.reconstruction_backward, x, mean, WEIGHT, case.at("dcanvas"))
@@ -158,11 +160,11 @@ def test_likelihood(case, config, sure):
 def test_error_image(case, config):
     case = case(config)
     case.fill("images", "mean", "dcanvas")
-    case.run(recurrence.error_image, case.at(""), 1)
+    case.run(recurrence.error_image, case.at(""), T)
     case.compare("images")
     P = case.host.canvas.shape[1]
     derror = columns(case.pair(B, P + 3), 2, P + 2)
-    case.run(recurrence.error_image_backward, case.at(""), 1, derror)
+    case.run(recurrence.error_image_backward, case.at(""), T, derror)
     case.compare("dcanvas")
 
 
@@ -186,13 +188,13 @@ def test_reading(case, config, window, images, staged, monkeypatch):
     case.fill("images", "encoder.inputs", "dimage")
     case.fill("read.window", scale=0.3, shift=window)
     seen = tuple(one.reshape(B, 2 * C, H, W) for one in case.at("images"))
-    glimpse = columns(case.step("encoder.inputs", 1), 0, R)
-    case.run(attention.read, case.at("read"), 1, seen, glimpse)
-    case.compare(glimpse, *(case.step(name, 1) for name in ("read.x.F", "read.y.F", "read.columns")))
+    glimpse = columns(case.step("encoder.inputs", LAST), 0, R)
+    case.run(attention.read, case.at("read"), LAST, seen, glimpse)
+    case.compare(glimpse, *(case.step(name, LAST) for name in ("read.x.F", "read.y.F", "read.columns")))
     dglimpse = columns(case.pair(B, R + 5), 3, R + 3)
     dimages = tuple(one.reshape(B, C, H, W) for one in case.at(images)) if images else None
-    case.run(attention.read_backward, case.at("read"), 1, seen, glimpse, dglimpse, dimages)
-    case.compare(case.step("read.dwindow", 1), "dimage")
+    case.run(attention.read_backward, case.at("read"), LAST, seen, glimpse, dglimpse, dimages)
+    case.compare(case.step("read.dwindow", LAST), "dimage")
 
 
 @configs
@@ -203,7 +205,7 @@ def test_writing(case, config, window):
     case.fill("write.patch", "dcanvas")
     case.fill("write.window", scale=0.3, shift=window)
     written, dwritten = (tuple(one.reshape(B, C, H, W) for one in case.at(name)) for name in ("written", "dcanvas"))
-    case.run(attention.write, case.at("write"), 1, written)
-    case.compare("written", *(case.step(name, 1) for name in ("write.x.F", "write.y.F", "write.scaled")))
-    case.run(attention.write_backward, case.at("write"), 1, dwritten)
-    case.compare(case.step("write.dwindow", 1), case.step("write.patch", 1))
+    case.run(attention.write, case.at("write"), LAST, written)
+    case.compare("written", *(case.step(name, LAST) for name in ("write.x.F", "write.y.F", "write.scaled")))
+    case.run(attention.write_backward, case.at("write"), LAST, dwritten)
+    case.compare(case.step("write.dwindow", LAST), case.step("write.patch", LAST))
