@@ -1,7 +1,8 @@
 """The kernels of minidraw/cuda/kernels.cu, run on the CPU by cuda_shim.h, against their definitions in NumPy.
 
 Every function is called by its usual name, once on the host and once on the stand-in for CuPy. The device's arrays lie
-between numbers that spoil a sum that takes them and must be there afterwards. Sizes are pairwise different and no multiples of a warp.
+between numbers that spoil a sum that takes them and must be there afterwards. Sizes are pairwise different and no
+multiples of a warp.
 """
 
 import numpy as np
