@@ -81,6 +81,34 @@ def test_normals(dtype, seed, step):
     assert np.isnan(got[n:]).all() and abs(got[:n].mean()) < 0.1 and abs(got[:n].std() - 1) < 0.1
 
 
+# The verdict on a gradient
+
+
+@pytest.mark.parametrize("order", strictcuda.ORDERS)
+def test_decide(monkeypatch, order):
+    monkeypatch.setattr(strictcuda.Kernel, "order", order)
+    xp, rng = strictcuda.xp, np.random.default_rng(0)
+    kernels = trainer.Device(xp, "float32").kernels
+    squares, row = rng.random(200).astype(np.float32), rng.standard_normal(70).astype(np.float32)
+    counts, sums, verdict = xp.asarray(np.array([9, 4, 5, 2, 1])), xp.zeros(71), xp.zeros(5, np.float32)
+    given = xp.asarray(squares), 200, xp.asarray(row), 70, xp.asarray(np.array([0.01], np.float32))
+    settings = [np.float64(x) for x in (0.9, 0.99, 1e-8, 0.999, 3.0)]  # beta1, beta2, epsilon, averaging, clip
+    kernels.blocks("decide", 1, *given, counts, sums, verdict, *settings, shared=kernels.warps() * 8)
+    norm, n = math.sqrt(squares.sum(dtype=np.float64)), 5
+    correction = math.sqrt(1 - 0.99**n)
+    expected = [1, 3.0 / norm, 0.01 * correction / (1 - 0.9**n), 1e-8 * correction, 1 - n / (n + 10)]
+    assert_close(verdict.get(), expected, 1e-6)
+    assert_close(sums.get(), [norm, *row], 1e-6)
+    assert counts.get().tolist() == [10, 5, 5, 0, 2]
+    for at, wrong in ((0, np.inf), (1, np.nan)):
+        spoilt = [one.copy() for one in (squares, row)]
+        spoilt[at][60] = wrong
+        given = xp.asarray(spoilt[0]), 200, xp.asarray(spoilt[1]), 70, given[4]
+        kernels.blocks("decide", 1, *given, counts, sums, verdict, *settings, shared=kernels.warps() * 8)
+        assert verdict.get()[0] == 0 and counts.get().tolist() == [11 + at, 5, 6 + at, 1 + at, 2]
+    assert_close(sums.get(), [norm, *row], 1e-6)
+
+
 # Steps
 
 
