@@ -8,9 +8,7 @@ import contextlib
 import dataclasses
 import json
 import math
-import signal
 import sys
-import threading
 import time
 from pathlib import Path
 
@@ -25,6 +23,7 @@ from .cuda.step import TrainingStep
 from .data import Dataset
 from .errors import UserError
 from .files import remove_unfinished, write_atomic
+from .interrupt import Interruptible
 from .metrics import Log
 from .network import Network
 from .networks import NETWORKS
@@ -339,29 +338,3 @@ def averaged(model: Network, adam: Adam):
         yield
     finally:
         model.flat_params[:] = kept
-
-
-class Interruptible:
-    """Within it the first SIGINT or SIGTERM is only counted, in `signals`; the next one has its usual effect.
-
-    Outside the main thread, where signals cannot be caught, it does nothing.
-    """
-
-    def __enter__(self) -> "Interruptible":
-        self.signals, self.usual = 0, {}
-        if threading.current_thread() is threading.main_thread():
-            self.usual = {number: signal.signal(number, self.count) for number in (signal.SIGINT, signal.SIGTERM)}
-        return self
-
-    def count(self, *_) -> None:
-        """Count a signal, and let the next one have its usual effect."""
-        self.signals += 1
-        self.restore()
-
-    def restore(self) -> None:
-        """Put the usual handlers back."""
-        for number, handler in self.usual.items():
-            signal.signal(number, handler)
-
-    def __exit__(self, *_) -> None:
-        self.restore()

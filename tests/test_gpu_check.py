@@ -62,6 +62,13 @@ def test_a_part_that_is_right(check, part):
         assert all(np.isfinite(value) for value in row if isinstance(value, float))
 
 
+def test_compiling(check):
+    result = outcome(check, "compile")
+    if result.skipped:
+        pytest.skip(result.skipped)
+    assert result.verdict == "right" and len(result.tables[0]) > 15
+
+
 @pytest.mark.usefixtures("gpu")
 def test_speed(check):
     result = outcome(check, "speed", "--presets", "strokes", "--batch-size", "2", "--seconds", "0", "--rivals", "")

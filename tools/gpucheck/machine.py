@@ -1,6 +1,5 @@
 """What is installed, whether the kernels compile, and what the tests say that need no GPU."""
 
-import importlib
 import platform
 import re
 import shutil
@@ -60,7 +59,8 @@ def nvidia_smi() -> str | None:
 def compile_kernels(options, outcome: Outcome) -> None:
     """Compile kernels.cu; list registers."""
     try:
-        nvrtc = importlib.import_module("cupy.cuda.nvrtc")
+        from cupy.cuda import nvrtc  # finds the library and loads it
+
         outcome.notes.append(f"NVRTC {'.'.join(map(str, nvrtc.getVersion()))}")
     except (ImportError, OSError, RuntimeError) as problem:
         outcome.skipped = f"no CuPy with NVRTC ({' '.join(str(problem).split())[:100]})"
