@@ -1,15 +1,17 @@
-"""The kernels as NVIDIA's compiler sees them, which needs no GPU: they compile, spill nothing and stay in float."""
+"""What CuPy and NVIDIA's compiler tell without a GPU: kernels compile, spill nothing and stay in float."""
 
 import importlib.util
 import re
 
 import pytest
+import strictcuda
 
 from minidraw.cuda.kernels import OPTIONS, REAL, SOURCE
 
 TEXT = SOURCE.read_text(encoding="utf-8")
 NAMES = re.findall(r'extern "C" __global__ void (\w+)\(', TEXT)
 IN_DOUBLE = {"decide"}  # a few numbers a step
+STATE = {"current", "capturing", "refuses", "ask", "in_use"}  # the stand-in's own
 
 
 @pytest.fixture(scope="module")
@@ -56,3 +58,15 @@ def test_float_kernels_compute_in_float_and_what_is_written_is_read_again(nvrtc)
     for name, body in bodies.items():
         assert (".f64" in body) == (name in IN_DOUBLE), name
         assert "ld.global.nc" not in body, f"{name} takes something for constant"
+
+
+def test_cupy_has_what_the_stand_in_has():
+    cupy = pytest.importorskip("cupy", reason="no CuPy: pip install 'minidraw[cuda13]'")
+    for name in vars(strictcuda.Module.cuda).keys() - {"runtime"}:
+        ours, theirs = getattr(strictcuda.Module.cuda, name), getattr(cupy.cuda, name)
+        if isinstance(ours, type) and ours.__module__ == strictcuda.__name__:
+            methods = {method for method in vars(ours) if not method.startswith("_")}
+            assert methods - STATE <= set(dir(theirs)), name
+    assert set(vars(strictcuda.Module.cuda.runtime)) <= set(dir(cupy.cuda.runtime))
+    assert {"launch"} <= set(dir(cupy.cuda.Graph)) and {"get_function"} <= set(dir(cupy.RawModule))
+    assert {"set", "get", "data"} <= set(dir(cupy.ndarray)) and "compute_capability" in dir(cupy.cuda.Device)
