@@ -1,7 +1,8 @@
 """The switch between NumPy and CuPy: the only file that imports cupy, and only when it is asked for.
 
-Everything else takes `xp`, the array module, as an argument. Arrays cross between host and device in two places:
-`to_device` where data enters, `to_host` where results leave.
+Everything else takes `xp`, the array module, as an argument; for a GPU that is CuPy with what cuda/ puts in its place.
+Arrays cross between host and device in two places: `to_device` where data enters, `to_host` where results leave. (A
+training step on a GPU takes images in through cuda/step.py.)
 """
 
 import functools

@@ -11,7 +11,7 @@ import pytest
 import strictcuda
 from gpu import gpu  # noqa: F401
 from gradcheck import assert_close
-from runs import assert_same_run, experiment, metrics, small_strokes  # noqa: F401
+from runs import assert_same_run, experiment, metrics, options, run, small_strokes  # noqa: F401
 from strictcuda import Stream
 
 from minidraw import RAMConfig, data, trainer
@@ -239,6 +239,20 @@ def test_a_run_stopped_and_resumed(tmp_path, monkeypatch, network):
     second.restore(checkpoints.load(tmp_path / "parts"))
     assert second.run() and second.on_device.graph.launches == 6
     assert_same_run(tmp_path / "parts", tmp_path / "whole")
+
+
+def test_the_command_lines(tmp_path, gpu, capsys):  # noqa: F811
+    out, machine = tmp_path / "run", ["--backend=cupy", "--precision=tf32"]
+    assert run("train", *machine, *options(5, out)) == 0
+    assert {call[-1] for call in gpu.calls} == {77}, "TF32 in every product"
+    assert run("train", *machine, "--resume", "--out", out, "--steps=8") == 0
+    assert checkpoints.load(out).state["updates"] == 8
+    assert run("evaluate", out, "--backend=cupy", "--json") == 0 == run("evaluate", out, "--json")
+    device, host = (trainer.json.loads(line) for line in capsys.readouterr().out.splitlines()[-2:])
+    assert device["bound"] == pytest.approx(host["bound"], rel=1e-5)
+    assert run("generate", out, "--backend=cupy", "-n", 3, "--out", tmp_path / "drawn.gif") == 0
+    assert run("train", "--precision=tf32", *options(5, tmp_path / "other")) == 2
+    assert capsys.readouterr().err.splitlines()[-1].startswith("error: --precision tf32 is for GPUs")
 
 
 def test_without_graphs_it_goes_on(tmp_path, monkeypatch, capsys):
