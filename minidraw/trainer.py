@@ -91,6 +91,7 @@ class Trainer:
         alone_on_gpu = isinstance(model.xp, Device) and self.ranks.size == 1
         settings = config.batch_size, config.clip, config.seed
         self.on_device = TrainingStep(self.task, self.adam, *settings) if alone_on_gpu else None
+        self.asked = False  # whether that has steps of which nothing is known yet
 
     def chosen(self, step: int) -> np.ndarray:
         """Return which images are in a step's minibatch; every image comes once an epoch, in fresh order."""
@@ -149,16 +150,18 @@ class Trainer:
         started = time.perf_counter()
         images = self.task.examples(self.chosen(self.step), stream(self.config.seed, IMAGES, self.step))
         self.on_device.run(images, self.learning_rate())
+        self.asked = True
         self.step += 1
         self.spend(started)
         if self.step % HOPELESS == 0:
             self.collect()
 
     def collect(self) -> None:
-        """Wait for the steps asked for on the GPU, if that is where they are taken, and learn what they came to."""
-        if self.on_device is None:
+        """Wait for the steps asked for on the GPU, if there are any, and learn what they came to."""
+        if not self.asked:
             return
         started = time.perf_counter()
+        self.asked = False
         (_, self.adam.updates, self.skipped, self.skipped_in_a_row, rows), sums = self.on_device.fetch()
         self.rows += rows
         self.sums[1:] = [kept + value for kept, value in zip(self.sums[1:], sums, strict=True)]
@@ -202,8 +205,10 @@ class Trainer:
             while self.progress() < 1 and not (stopped := self.ranks.any(interrupted.signals)):
                 self.update()
                 bar.update()
+                if any(self.step % n == 0 for n in (config.log_every, config.validate_every, config.checkpoint_every)):
+                    self.collect()  # before the clock is read: waiting is training
                 last = self.progress() >= 1
-                if last or self.step % config.log_every == 0:
+                if last:
                     self.collect()
                 if first and self.rows and (last or self.step % config.log_every == 0):
                     bar.set_postfix_str(self.log_window())

@@ -241,6 +241,16 @@ def test_a_run_stopped_and_resumed(tmp_path, monkeypatch, network):
     assert_same_run(tmp_path / "parts", tmp_path / "whole")
 
 
+@pytest.mark.parametrize("due", ["log_every", "checkpoint_every", "validate_every"])
+def test_a_run_that_the_clock_ends_while_it_waits_for_the_device_ends_as_others_do(tmp_path, monkeypatch, due):
+    pace = {"log_every": 1000, "checkpoint_every": 1000, "validate_every": 1000, due: 2}
+    of = made("ram", tmp_path, minutes=0.1, **pace)
+    usual = of.on_device.fetch
+    monkeypatch.setattr(of.on_device, "fetch", lambda: setattr(of, "seconds", of.seconds + 60.0) or usual())
+    assert of.run() and of.validation and of.step == 2
+    assert checkpoints.load(tmp_path).state["step"] == 2
+
+
 def test_the_command_lines(tmp_path, gpu, capsys):  # noqa: F811
     out, machine = tmp_path / "run", ["--backend=cupy", "--precision=tf32"]
     assert run("train", *machine, *options(5, out)) == 0
