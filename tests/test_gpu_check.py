@@ -1,6 +1,8 @@
 """tools/gpu_check.py: without a GPU it says so; with one, here the stand-in, its parts notice mistakes."""
 
+import contextlib
 import importlib
+import io
 import json
 import subprocess
 import sys
@@ -10,10 +12,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from gpu import gpu  # noqa: F401
+from runs import COMMANDS, experiment, small_strokes  # noqa: F401
 
 from minidraw import RAMConfig
 from minidraw.cuda import Device, parts
-from minidraw.presets import Experiment, preset
+from minidraw.presets import PRESETS, Experiment, preset
 
 TOOLS = Path(__file__).parent.parent / "tools"
 
@@ -74,6 +77,20 @@ def test_speed(check):
     result = outcome(check, "speed", "--presets", "strokes", "--batch-size", "2", "--seconds", "0", "--rivals", "")
     assert result.verdict == "right" and len(result.tables[0]) == 9
     assert all(row[3] > 0 for row in result.tables[0][1:])
+
+
+@pytest.mark.usefixtures("gpu", "small_strokes")
+def test_training(check, monkeypatch):
+    def command(name, *words):
+        with contextlib.redirect_stdout(io.StringIO()) as said:
+            assert not COMMANDS[name](list(words))
+        return said.getvalue()
+
+    monkeypatch.setattr("gpucheck.training.command", command)
+    monkeypatch.setitem(PRESETS, "strokes", experiment())
+    result = outcome(check, "train", "--minutes", "0.01")
+    assert set(result.mistakes) <= {"the loss has not fallen"}, "in less than a second it need not"
+    assert [note.split()[0] for note in result.notes] == ["validation", "validation", "on"]
 
 
 @pytest.mark.usefixtures("gpu")

@@ -1,4 +1,4 @@
-"""A training step that stays on the GPU, played back as one CUDA graph from the third step on.
+"""A training step that stays on the GPU, played back as one CUDA graph from the second step on.
 
 The host brings images and a learning rate and asks for nothing back: noise, losses, the norm of the gradient, whether
 there is an update, Adam and the running average are computed there, and how many steps were taken and what they came to

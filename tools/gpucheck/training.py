@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from minidraw import checkpoint as checkpoints
 from minidraw.backend import array_module, to_host
 from minidraw.classifier import RAMConfig
 from minidraw.cuda.step import TrainingStep
@@ -22,6 +23,7 @@ from .report import Outcome
 
 ROOT = Path(__file__).resolve().parents[2]
 STEPS = 12  # to compare
+FURTHER = 10  # of a run that is resumed
 _TRAIN = {"glimpses": 6, "batch_size": 32, "warmup": 5, "clip": 20.0}
 EXPERIMENTS = {
     "attention": preset("strokes").replace(**_TRAIN),
@@ -105,19 +107,21 @@ def memory(options, outcome: Outcome) -> None:
 
 
 def train(options, outcome: Outcome) -> None:
-    """Train a preset for some minutes with the command line, resume it for a step, and evaluate it."""
+    """Train a preset for some minutes with the command line, resume it for some steps, and evaluate it."""
     with tempfile.TemporaryDirectory() as folder:
         out = str(Path(folder) / "run")
         machine = ["--backend", "cupy", "--precision", options.precision, "--out", out]
-        for words, minutes in (([options.train], options.minutes), (["--resume"], options.minutes + 0.1)):
-            said = command("train", *words, *machine, "--minutes", str(minutes))
-            outcome.notes.append(said.splitlines()[-2])
+        said = command("train", options.train, "--minutes", str(options.minutes), *machine)
+        steps = checkpoints.load(out).state["step"] + FURTHER
+        said += command("train", "--resume", "--steps", str(steps), *machine)
+        outcome.notes += [line for line in said.splitlines() if line.startswith("validation")]
         lines = [json.loads(line) for line in (Path(out) / "metrics.jsonl").read_text().splitlines()]
         steps = [line for line in lines if "gradient_norm" in line]
         rows = [["step", "seconds", "nats per image", "images per second", "skipped"]]
         for line in steps[:: max(1, len(steps) // 12)] + steps[-1:]:
             rows.append([line[key] for key in ("step", "seconds", "loss", "images_per_second", "skipped")])
         outcome.tables.append(rows)
+        outcome.expect(len(outcome.notes) == 2, "the run or its continuation did not come to its end")
         outcome.expect(steps[-1]["loss"] < steps[0]["loss"], "the loss has not fallen")
         outcome.expect(steps[-1]["skipped"] == 0, f"{steps[-1]['skipped']} steps were skipped")
         on_gpu = json.loads(command("evaluate", out, "--json", "--backend", "cupy"))
