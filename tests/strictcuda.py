@@ -21,7 +21,8 @@ from typing import Any
 
 import numpy as np
 import strictxp
-from strictxp import Array, Later
+from later import Later
+from strictxp import Array
 
 COMPILER = shutil.which("g++")
 ORDERS = {"forward": 0, "backward": 1, "scrambled": 2}

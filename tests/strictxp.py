@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from later import Later, compute_or_record
 
 NAMES = frozenset(Path(__file__).with_name("cupy_names.txt").read_text().splitlines()[1:])
 FACTS = frozenset("shape dtype ndim size nbytes itemsize strides flags".split())
@@ -50,17 +51,6 @@ class Site(NamedTuple):
     file: str
     function: str
     line: int
-
-
-class Later:
-    """Work of the device that is not done yet: `settle` does it.
-
-    While a graph is captured `recorded` is what it will do, and `fresh` is told of new arrays.
-    """
-
-    settle = staticmethod(lambda: None)
-    fresh = staticmethod(lambda: None)
-    recorded: "list | None" = None
 
 
 _forbidden: frozenset[str] = frozenset()
@@ -177,34 +167,12 @@ def _call(function: Any, *args: Any, **kwargs: Any) -> Any:
         return np.bool_(result) if name in BOOLEAN else result
 
     return _device(
-        _compute(compute, [a._host for a in outs], _hosts(args)), {id(a._host): a for a in [*operands, *outs]}
+        compute_or_record(compute, [a._host for a in outs], _hosts(args)), {id(a._host): a for a in [*operands, *outs]}
     )
 
 
 def _hosts(args: tuple) -> list[np.ndarray]:
     return [a._host for a in args if isinstance(a, Array)]
-
-
-def _compute(compute: Any, outs: list[np.ndarray], operands: list[np.ndarray]) -> Any:
-    """Compute now, after what waits, or, while a graph is captured, write down what is to be computed."""
-    if Later.recorded is None:
-        Later.settle()
-        with np.errstate(all="ignore"):  # a device does not warn
-            return compute()
-    if outs:
-        Later.recorded.append(compute)
-        return outs[0]
-    with np.errstate(all="ignore"):
-        result = compute()  # for its shape: of what the numbers are at a launch, nothing is known yet
-    if isinstance(result, np.ndarray) and any(np.may_share_memory(result, operand) for operand in operands):
-        return result  # a view
-    if not isinstance(result, np.ndarray | np.generic):
-        raise NotImplementedError("the stand-in cannot capture this")
-    Later.fresh()
-    fresh = np.array(result)
-    fresh.fill(np.nan if fresh.dtype.kind == "f" else 99)
-    Later.recorded.append(lambda: np.copyto(fresh, compute()))
-    return fresh
 
 
 class Array:
@@ -274,7 +242,7 @@ class Array:
             # after `a[i] += b` the value is the place itself, and CuPy sees that
             if place._host.__array_interface__ != host.__array_interface__ and _meet(place, value):
                 _note("copies", "value assigned")
-        _compute(functools.partial(operator.setitem, self._host, key, host), [self._host], [])
+        compute_or_record(functools.partial(operator.setitem, self._host, key, host), [self._host], [])
 
     @property
     def data(self) -> types.SimpleNamespace:

@@ -5,6 +5,7 @@ there is an update, Adam and the running average are computed there, and how man
 is added up there until somebody asks. All memory that a graph touches is its own and stays where it is.
 """
 
+import contextlib
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -81,9 +82,11 @@ class TrainingStep:
                 self.stream.begin_capture()
                 try:
                     self.work()
-                finally:
-                    graph = self.stream.end_capture()
-            self.graph = graph
+                except Exception:
+                    with contextlib.suppress(Exception):  # it says no more than that the capture is void
+                        self.stream.end_capture()
+                    raise
+                self.graph = self.stream.end_capture()
         except Exception as problem:
             reason = " ".join(str(problem).split())
             print(f"no CUDA graph ({reason}): the steps are launched kernel by kernel", file=sys.stderr)
