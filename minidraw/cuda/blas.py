@@ -96,18 +96,18 @@ class Blas:
         if flip:
             raise ValueError(f"the rows of a product {out.shape}, strides {out.strides}, must be contiguous")
         sizes = self.handle(), flip_b, flip_a, n, m, k
-        one, zero = ctypes.addressof(one), ctypes.addressof(zero)
+        times, plus = ctypes.addressof(one), ctypes.addressof(zero)
         operands = [(b.data.ptr, kind, ld_b), (a.data.ptr, kind, ld_a), (out.data.ptr, kind, ld)]
         if out.ndim == 2:
-            first, second, third = operands
-            self._call("cublasGemmEx", *sizes, one, *first, *second, zero, *third, compute, DEFAULT_ALGORITHM)
+            left, right, result = operands
+            self._call("cublasGemmEx", *sizes, times, *left, *right, plus, *result, compute, DEFAULT_ALGORITHM)
             return
         count = len(out)
         first, second, third = (
             (*operand, batch_stride(x, count)) for operand, x in zip(operands, (b, a, out), strict=True)
         )
         how = count, compute, DEFAULT_ALGORITHM
-        self._call("cublasGemmStridedBatchedEx", *sizes, one, *first, *second, zero, *third, *how)
+        self._call("cublasGemmStridedBatchedEx", *sizes, times, *first, *second, plus, *third, *how)
 
     def _call(self, name: str, *arguments: Any) -> None:
         status = getattr(self.library, name)(*arguments)

@@ -24,7 +24,8 @@ class Kernels:
 
     def __init__(self, cupy: types.ModuleType):
         self.cupy, self.threads = cupy, THREADS
-        self.modules, self.functions = {}, {}
+        self.modules: dict[str, Any] = {}  # by dtype
+        self.functions: dict[tuple[str, str], Any] = {}  # by name and dtype
 
     def warps(self) -> int:
         """Return how many warps a block has."""
