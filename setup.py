@@ -32,8 +32,8 @@ EXTRAS = {
     "mpi": ["mpi4py>=4.1", "mpich>=5.0"],  # several processes share every minibatch: mpiexec -n 2 python -m ...
     "plots": ["matplotlib>=3.8"],  # the curves of minidraw.figures
     "tensorboard": ["tensorboardX>=2.6"],  # writes a run's numbers for TensorBoard too
-    "cuda12": ["cupy-cuda12x>=13.3"],
-    "cuda13": ["cupy-cuda13x>=14.0"],
+    "cuda12": ["cupy-cuda12x[ctk]>=14.0"],  # a GPU: CuPy and the libraries of CUDA that it calls
+    "cuda13": ["cupy-cuda13x[ctk]>=14.0"],
 }
 
 setup(
@@ -45,7 +45,7 @@ setup(
     license="MIT",
     python_requires=">=3.10",
     packages=find_packages(include=["minidraw", "minidraw.*"]),
-    package_data={"minidraw": ["pretrained/*.npz", "page.css", "page.js"]},
+    package_data={"minidraw": ["pretrained/*.npz", "page.css", "page.js"], "minidraw.cuda": ["*.cu"]},
     install_requires=REQUIRED,
     extras_require=EXTRAS,
     classifiers=[

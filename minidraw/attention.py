@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .backend import Array
+from .backend import Array, fused
 
 # The columns of a window's parameters (eq. 21), with the tildes left out: delta in pixels is that of eq. 24.
 PARAMETERS = ("gX", "gY", "log sigma²", "log delta", "log gamma")
@@ -119,6 +119,7 @@ class ReadTrace:
         self.dF = alloc(B, S, N, H)
 
 
+@fused
 def read(trace: ReadTrace, t: int, images: Array, glimpse: Array, xp) -> None:
     """Look at `images` (B, S, H, W) through trace.window[t]: glimpse (B, S·N·N) = gamma F_Y images F_X^T (eq. 27).
 
@@ -134,6 +135,7 @@ def read(trace: ReadTrace, t: int, images: Array, glimpse: Array, xp) -> None:
     xp.multiply(trace.patch.reshape(B, S * N * N), xp.exp(window[:, 4, None]), out=glimpse)
 
 
+@fused
 def read_backward(trace: ReadTrace, t: int, images: Array, glimpse: Array, dglimpse: Array, dimages: Array | None, xp):
     """Fill trace.dwindow[t] (B, 5) from dglimpse (B, S·N·N), and dimages (B, C, H, W), that of the last C channels."""
     B, S, H, W = images.shape
@@ -176,6 +178,7 @@ class WriteTrace:
         self.dF = alloc(B, C, N, H)
 
 
+@fused
 def write(trace: WriteTrace, t: int, written: Array, xp) -> None:
     """Put trace.patch[t] on an empty canvas: written (B, C, H, W) = 1/gamma F_Y^T patch F_X (eq. 29)."""
     B, C, H, W = written.shape
@@ -188,6 +191,7 @@ def write(trace: WriteTrace, t: int, written: Array, xp) -> None:
     xp.matmul(trace.columns.reshape(B, C * H, N), F_X, out=written.reshape(B, C * H, W))
 
 
+@fused
 def write_backward(trace: WriteTrace, t: int, dwritten: Array, xp) -> None:
     """From dwritten (B, C, H, W), fill trace.dwindow[t] (B, 5) and put the gradient of trace.patch[t] in its place."""
     B, C, H, W = dwritten.shape

@@ -1,9 +1,11 @@
 """The switch between NumPy and CuPy: the only file that imports cupy, and only when it is asked for.
 
-Everything else takes `xp`, the array module, as an argument. Arrays cross between host and device in two places:
-`to_device` where data enters, `to_host` where results leave.
+Everything else takes `xp`, the array module, as an argument; for a GPU that is CuPy with what cuda/ puts in its place.
+Arrays cross between host and device in two places: `to_device` where data enters, `to_host` where results leave. (A
+training step on a GPU takes images in through cuda/step.py.)
 """
 
+import functools
 import importlib
 import math
 import types
@@ -12,23 +14,32 @@ from typing import Any
 
 import numpy as np
 
+from .cuda import Device
 from .errors import UserError, one_line, unknown
 
 Array = Any  # a numpy.ndarray or a cupy.ndarray
+PRECISIONS = ("float32", "tf32")  # of products on a GPU
 
 
-def array_module(backend: str) -> types.ModuleType:
+def array_module(backend: str, precision: str = "float32") -> Any:
     """Return the array module called "numpy", "cupy" or "auto" (cupy if there is a working GPU, else numpy).
 
-    Raises UserError if cupy is asked for and it, its driver or a device is missing.
+    CuPy comes with products and kernels of our own, see cuda.Device; `precision` is one of PRECISIONS. Raises UserError
+    if cupy is asked for and it, its driver, a library of CUDA or a device is missing, and for tf32 without a GPU.
     """
-    if backend == "numpy":
-        return np
+    if precision not in PRECISIONS:
+        raise unknown("precision", precision, PRECISIONS)
     if backend == "auto":
         try:
-            return array_module("cupy")
+            return array_module("cupy", precision)
         except UserError:
-            return np
+            backend = "numpy"
+    if backend == "numpy":
+        if precision == "tf32":
+            raise UserError(
+                "--precision tf32 is for GPUs: NumPy computes in float32; leave it out or use --backend cupy"
+            )
+        return np
     if backend != "cupy":
         raise unknown("backend", backend, ["numpy", "cupy", "auto"])
     try:
@@ -43,7 +54,34 @@ def array_module(backend: str) -> types.ModuleType:
     except Exception as problem:
         reason = one_line(problem)
         raise UserError(f"CuPy finds no working GPU ({reason}); check the driver, or use --backend numpy") from None
-    return cupy
+    return device(cupy, precision)
+
+
+@functools.cache
+def device(cupy: types.ModuleType, precision: str) -> Any:
+    """Return the `xp` that stands for CuPy. Raises UserError where libraries of CUDA are missing."""
+    try:
+        cupy.zeros(1) + 1  # a first kernel: the compiler and its headers are there
+        return Device(cupy, precision)
+    except UserError:
+        raise
+    except Exception as problem:
+        raise UserError(
+            f"CuPy lacks a part of CUDA ({one_line(problem)}): pip install 'minidraw[cuda13]' or 'minidraw[cuda12]', "
+            "or use --backend numpy"
+        ) from None
+
+
+def fused(function: Callable) -> Callable:
+    """Let the kernel of the same name and signature, if `xp`, the last argument, has one, take a function's place."""
+    name = function.__name__
+
+    @functools.wraps(function)
+    def choose(*args):
+        xp = args[-1]
+        return function(*args) if xp is np else getattr(xp, "fused", {}).get(name, function)(*args)
+
+    return choose
 
 
 def to_host(array: Array) -> np.ndarray:

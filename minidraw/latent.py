@@ -7,7 +7,7 @@
 Letters: T glimpses, B images, E encoder units, Z latent variables a glimpse.
 """
 
-from .backend import Array
+from .backend import Array, fused
 
 
 class LatentTrace:
@@ -20,6 +20,7 @@ class LatentTrace:
         self.dh_enc = alloc(B, E)
 
 
+@fused
 def sample(trace: LatentTrace, t: int, W: Array, b: Array, h_enc: Array, noise: Array, z: Array, xp) -> None:
     """Draw z_t (B, Z) from q(z_t | h_enc (B, E)) with the standard normal `noise` (B, Z)."""
     Z = z.shape[1]
@@ -31,6 +32,7 @@ def sample(trace: LatentTrace, t: int, W: Array, b: Array, h_enc: Array, noise: 
     z += q[:, :Z]
 
 
+@fused
 def divergence(trace: LatentTrace, xp) -> Array:
     """Return KL(q || p) of every glimpse and image, (T, B), in nats (eq. 10)."""
     Z = trace.sigma.shape[2]
@@ -47,6 +49,7 @@ def log_ratio(trace: LatentTrace, z: Array, noise: Array, xp) -> Array:
     return -log_q_over_p.sum(axis=(0, 2))
 
 
+@fused
 def sample_backward(trace: LatentTrace, t: int, W: Array, noise: Array, dz: Array, weight: float, xp) -> Array:
     """Return the gradient of h_enc (B, E) from that of z_t (B, Z) and of `weight` times KL_t."""
     Z = dz.shape[1]

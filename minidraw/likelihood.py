@@ -6,9 +6,10 @@ Never log(sigmoid(c) + epsilon): that is wrong by nats where the model is sure o
 are taken as probabilities, as the paper does for SVHN and CIFAR-10.
 """
 
-from .backend import Array
+from .backend import Array, fused
 
 
+@fused
 def sigmoid(x: Array, out: Array, xp) -> Array:
     """Write 1 / (1 + exp(-x)) to `out`, by tanh, which cannot overflow; exact to one rounding of 1."""
     xp.multiply(x, 0.5, out=out)
@@ -18,6 +19,7 @@ def sigmoid(x: Array, out: Array, xp) -> Array:
     return out
 
 
+@fused
 def reconstruction(x: Array, canvas: Array, xp) -> Array:
     """Return -log D(x | canvas) of every image, (B,), in nats; x and canvas are (B, C·H·W), canvas in logits."""
     nats = xp.abs(canvas)
@@ -29,6 +31,7 @@ def reconstruction(x: Array, canvas: Array, xp) -> Array:
     return nats.sum(axis=1)
 
 
+@fused
 def reconstruction_backward(x: Array, mean: Array, weight: float, dcanvas: Array, xp) -> None:
     """Fill dcanvas (B, C·H·W) from mean = sigmoid(canvas): the gradient of `weight` times the loss above."""
     xp.subtract(mean, x, out=dcanvas)

@@ -9,7 +9,7 @@ With a_t = inputs_t W + b in four blocks of h columns, i, f, o, g:
 Letters: T glimpses, B images, K inputs (the previous hidden state among them), h hidden units.
 """
 
-from .backend import Array
+from .backend import Array, fused
 
 
 class LSTMTrace:
@@ -26,6 +26,7 @@ class LSTMTrace:
         self.dcell = alloc(B, h)  # running gradient of the cell state
 
 
+@fused
 def lstm(trace: LSTMTrace, t: int, W: Array, b: Array, hidden: Array, xp) -> None:
     """Take step t: from trace.inputs[t] (B, K) and trace.cell[t] to `hidden` (B, h) and trace.cell[t + 1].
 
@@ -48,6 +49,7 @@ def lstm(trace: LSTMTrace, t: int, W: Array, b: Array, hidden: Array, xp) -> Non
     xp.multiply(o, scratch, out=hidden)
 
 
+@fused
 def lstm_backward(trace: LSTMTrace, t: int, W: Array, dhidden: Array, xp) -> Array:
     """Take step t back: from `dhidden` (B, h) and trace.dcell (B, h) to the gradient of the inputs, (B, K).
 

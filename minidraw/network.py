@@ -19,8 +19,8 @@ class Network(ABC):
 
     `params` maps names to arrays that may be written in place. All parameters lie in the one vector `flat_params`,
     their gradients in `flat_grads`. `threads` (default: all cores) is how many shards a minibatch of some size is cut
-    in; the result depends on it by rounding only. Raises UserError for an unknown backend or dtype, and where the
-    backend does not work.
+    in; the result depends on it by rounding only. `precision` is how a GPU multiplies, see backend.array_module. Raises
+    UserError for an unknown backend or dtype, and where the backend does not work.
     """
 
     name: ClassVar[str]  # in checkpoints
@@ -34,11 +34,12 @@ class Network(ABC):
         dtype: str = "float32",
         seed: int = 0,
         threads: int | None = None,
+        precision: str = "float32",
     ):
         dtype = getattr(dtype, "__name__", str(dtype))  # numpy.float32 and "float32" alike
         if dtype not in ("float32", "float64"):
             raise unknown("dtype", dtype, ["float32", "float64"])
-        self.config, self.xp, self.dtype = config, array_module(backend), np.dtype(dtype)
+        self.config, self.xp, self.dtype = config, array_module(backend, precision), np.dtype(dtype)
         shapes = self.parameter_shapes(config)
         self.flat_params = to_device(self.start_values(config, seed).astype(self.dtype), self.xp, self.dtype)
         self.params: dict[str, Array] = parameter_views(self.flat_params, shapes)

@@ -11,7 +11,7 @@ latent variables.
 """
 
 from .attention import ReadTrace, WriteTrace, read, read_backward, write, write_backward
-from .backend import Array
+from .backend import Array, fused
 from .config import DRAWConfig, glimpse_size
 from .latent import LatentTrace, divergence, sample, sample_backward
 from .likelihood import reconstruction, reconstruction_backward, sigmoid
@@ -66,9 +66,20 @@ def begin(trace: Trace, params: dict, config: DRAWConfig, xp) -> None:
     sigmoid(trace.canvas, trace.mean[0], xp)
 
 
+@fused
 def error_image(trace: Trace, t: int, xp) -> None:
     """Put x - sigmoid(canvas) before glimpse t, (B, P), beside x in trace.images (eq. 3)."""
     xp.subtract(trace.images[:, 0], trace.mean[t], out=trace.images[:, 1])
+
+
+@fused
+def error_image_backward(trace: Trace, t: int, derror: Array, xp) -> None:
+    """Add to trace.dcanvas what reaches it through the error image; derror (B, P) is used up."""
+    # error = x - sigmoid(canvas):  dcanvas -= derror * mean (1 - mean) = derror mean - derror mean mean
+    derror *= trace.mean[t]
+    trace.dcanvas -= derror
+    derror *= trace.mean[t]
+    trace.dcanvas += derror
 
 
 def encode_step(trace: Trace, t: int, params: dict, noise: Array, config: DRAWConfig, xp) -> None:
@@ -186,11 +197,7 @@ def encode_step_backward(
         read_backward(trace.read, t, images, glimpse, d_enc[:, :R], derror.reshape(-1, C, H, W), xp)
         xp.matmul(trace.read.dwindow[t], params["read.W"].T, out=scratch)
         dh_dec += scratch
-    # error = x - sigmoid(canvas):  dcanvas -= derror * mean (1 - mean) = derror mean - derror mean mean
-    derror *= trace.mean[t]
-    trace.dcanvas -= derror
-    derror *= trace.mean[t]
-    trace.dcanvas += derror
+    error_image_backward(trace, t, derror, xp)
 
 
 def backward(trace: Trace, params: dict, grads: dict, noise: Array, config: DRAWConfig, weight: float, xp) -> None:

@@ -5,13 +5,13 @@ on held-out images, and makes pictures.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 
-from .backend import to_device
+from .backend import Array, to_device
 from .classifier import RAM, RAMLoss
 from .config import DRAWConfig
 from .data import Dataset, mean_image
@@ -36,10 +36,13 @@ class Task(ABC):
     """What `model` is trained for. `rng` arguments are the only source of randomness."""
 
     Network: ClassVar[type[Network]]
+    noisy: ClassVar[bool]  # is the last of the inputs of the network's Shard standard normal noise?
 
-    def __init__(self, config: Any, data: Dataset, seed: int, backend: str, threads: int | None):
+    def __init__(
+        self, config: Any, data: Dataset, seed: int, backend: str, threads: int | None, precision: str = "float32"
+    ):
         self.data = data
-        self.model: Any = self.Network(config, backend, seed=seed, threads=threads)
+        self.model: Any = self.Network(config, backend, seed=seed, threads=threads, precision=precision)
 
     @abstractmethod
     def prepare(self, rng: np.random.Generator) -> None:
@@ -48,6 +51,14 @@ class Task(ABC):
     @abstractmethod
     def inputs(self, chosen: np.ndarray, images: np.random.Generator, noise: np.random.Generator) -> tuple:
         """Return the arguments of model.loss_and_grads for the chosen training images."""
+
+    @abstractmethod
+    def examples(self, chosen: np.ndarray, images: np.random.Generator) -> tuple[np.ndarray, ...]:
+        """Return what the data give to the inputs of the network's Shard, in single precision on the host."""
+
+    @abstractmethod
+    def device_row(self, outputs: tuple, inputs: Sequence[Array], row: Array) -> None:
+        """Fill `row` on the device as `row` of the loss would, from what the network's Shard was given and gave."""
 
     @property
     @abstractmethod
@@ -76,6 +87,7 @@ class DrawingTask(Task):
 
     Network = DRAW
     model: DRAW
+    noisy = True
 
     def prepare(self, rng: np.random.Generator) -> None:
         """Let the canvas start at the mean training image."""
@@ -84,6 +96,16 @@ class DrawingTask(Task):
     def inputs(self, chosen: np.ndarray, images: np.random.Generator, noise: np.random.Generator) -> tuple:
         """Return images (B, C, H, W) and noise (T, B, Z)."""
         return self.data.train.batch(chosen, images), draw_noise(self.model.config, len(chosen), noise)
+
+    def examples(self, chosen: np.ndarray, images: np.random.Generator) -> tuple[np.ndarray, ...]:
+        """Return images (B, C·H·W)."""
+        return (self.data.train.batch(chosen, images).reshape(len(chosen), -1),)
+
+    def device_row(self, outputs: tuple, inputs: Sequence[Array], row: Array) -> None:
+        """Fill in the means of the reconstruction loss and of the KL of every glimpse."""
+        reconstruction, latent = outputs
+        row[0] = reconstruction.mean()
+        row[1:] = latent.mean(axis=1)
 
     @property
     def row_length(self) -> int:
@@ -135,11 +157,14 @@ class ClassifyingTask(Task):
 
     Network = RAM
     model: RAM
+    noisy = False
 
-    def __init__(self, config: Any, data: Dataset, seed: int, backend: str, threads: int | None):
+    def __init__(
+        self, config: Any, data: Dataset, seed: int, backend: str, threads: int | None, precision: str = "float32"
+    ):
         if data.train.labels is None:
             raise UserError(f"{data.name} has no labels, and a classifier learns from labels; choose another --data")
-        super().__init__(config, data, seed, backend, threads)
+        super().__init__(config, data, seed, backend, threads, precision)
 
     def prepare(self, rng: np.random.Generator) -> None:
         """Leave the start values as they are."""
@@ -147,6 +172,18 @@ class ClassifyingTask(Task):
     def inputs(self, chosen: np.ndarray, images: np.random.Generator, noise: np.random.Generator) -> tuple:
         """Return images (B, C, H, W) and labels (B,)."""
         return self.data.train.batch(chosen, images), self.data.train.labels[chosen]
+
+    def examples(self, chosen: np.ndarray, images: np.random.Generator) -> tuple[np.ndarray, ...]:
+        """Return images (B, C·H·W) and labels (B, K), 1 at the label."""
+        labels = self.model.checked_labels(self.data.train.labels[chosen], len(chosen))
+        hot = np.eye(self.model.config.classes, dtype=np.float32)[labels]
+        return self.data.train.batch(chosen, images).reshape(len(chosen), -1), hot
+
+    def device_row(self, outputs: tuple, inputs: Sequence[Array], row: Array) -> None:
+        """Fill in the cross entropy and the share of wrong labels."""
+        (log_p,), (_, hot) = outputs, inputs
+        row[0] = (log_p * hot).sum() / -len(hot)
+        row[1] = (log_p.argmax(axis=1) != hot.argmax(axis=1)).mean(dtype=row.dtype)
 
     @property
     def row_length(self) -> int:

@@ -26,6 +26,7 @@ def parser() -> Parser:
     parser.add_argument("preset", nargs="?", help=f"one of: {', '.join(PRESETS)} (default: strokes)")
     parser.add_data()
     parser.add_machine()
+    parser.add_argument("--precision", default="float32", help="of a GPU's products: float32, or tf32, which is faster")
     length = parser.add_mutually_exclusive_group()
     length.add_argument("--steps", type=int, metavar="N", help="length of the run in updates")
     length.add_argument("--epochs", type=float, metavar="N", help="the same in passes over the data")
@@ -74,7 +75,8 @@ def train(options: argparse.Namespace, ranks: Ranks) -> int:
         batches = len(data.train) // experiment.train.batch_size
         experiment = experiment.replace(steps=max(1, round(options.epochs * batches)))
     ranks.choose_device(options.backend)
-    trainer = Trainer(experiment, data, folder, options.backend, options.threads or ranks.threads, ranks)
+    machine = options.backend, options.threads or ranks.threads, ranks, options.precision
+    trainer = Trainer(experiment, data, folder, *machine)
     if restored is not None:
         trainer.restore(restored)
     elif not options.out and ranks.rank == 0:  # now that nothing was wrong: a mistake leaves no folder behind

@@ -8,9 +8,7 @@ import contextlib
 import dataclasses
 import json
 import math
-import signal
 import sys
-import threading
 import time
 from pathlib import Path
 
@@ -20,9 +18,12 @@ from tqdm import tqdm
 from . import checkpoint as checkpoints
 from .backend import to_host
 from .checkpoint import Checkpoint
+from .cuda import Device
+from .cuda.step import TrainingStep
 from .data import Dataset
 from .errors import UserError
 from .files import remove_unfinished, write_atomic
+from .interrupt import Interruptible
 from .metrics import Log
 from .network import Network
 from .networks import NETWORKS
@@ -62,6 +63,7 @@ class Trainer:
         backend: str = "numpy",
         threads: int | None = None,
         ranks: Ranks | None = None,
+        precision: str = "float32",
     ):
         self.experiment, self.data, self.folder = experiment, data, Path(folder)
         self.config = config = experiment.train
@@ -74,7 +76,7 @@ class Trainer:
             raise UserError(f"batch_size {config.batch_size} is more than the {len(data.train)} images of {data.name}")
         self.mine = self.ranks.part(config.batch_size)  # of a minibatch: all of it, unless ranks share it
         task = TASKS[NETWORKS[experiment.network]]
-        self.task = task(experiment.model, data, config.seed, backend, threads)
+        self.task = task(experiment.model, data, config.seed, backend, threads, precision)
         self.task.prepare(stream(config.seed, IMAGES))
         self.model = model = self.task.model
         self.adam = Adam(model.flat_params, config.beta1, config.beta2, config.averaging, model.xp)
@@ -86,15 +88,23 @@ class Trainer:
         self.sums = [0.0] * (2 + self.task.row_length)  # of seconds, gradient norms and rows since the last line logged
         self.rows = 0  # how many they are
         self.permutation: tuple[int, np.ndarray] = (-1, np.empty(0))
+        alone_on_gpu = isinstance(model.xp, Device) and self.ranks.size == 1
+        settings = config.batch_size, config.clip, config.seed
+        self.on_device = TrainingStep(self.task, self.adam, *settings) if alone_on_gpu else None
+        self.asked = False  # whether that has steps of which nothing is known yet
 
-    def minibatch(self, step: int) -> tuple:
-        """Return the arguments of loss_and_grads at a step; every image comes once an epoch, in fresh order."""
+    def chosen(self, step: int) -> np.ndarray:
+        """Return which images are in a step's minibatch; every image comes once an epoch, in fresh order."""
         config, images = self.config, len(self.data.train)
         epoch, place = divmod(step, images // config.batch_size)
         if self.permutation[0] != epoch:
             self.permutation = epoch, stream(config.seed, ORDER, epoch).permutation(images)
-        chosen = self.permutation[1][place * config.batch_size : (place + 1) * config.batch_size]
-        return self.task.inputs(chosen, stream(config.seed, IMAGES, step), stream(config.seed, NOISE, step))
+        return self.permutation[1][place * config.batch_size : (place + 1) * config.batch_size]
+
+    def minibatch(self, step: int) -> tuple:
+        """Return the arguments of loss_and_grads at a step."""
+        seed = self.config.seed
+        return self.task.inputs(self.chosen(step), stream(seed, IMAGES, step), stream(seed, NOISE, step))
 
     def progress(self) -> float:
         """Return the share of the run that is done, 0 to 1."""
@@ -110,6 +120,9 @@ class Trainer:
 
     def update(self) -> None:
         """Take one step: a gradient, and an update if it is finite."""
+        if self.on_device is not None:
+            self.update_on_device()
+            return
         started = time.perf_counter()
         config, model = self.config, self.model
         inputs = parts(self.minibatch(self.step), model.Shard.inputs(model.config), self.mine)
@@ -128,13 +141,46 @@ class Trainer:
         else:
             self.skipped += 1
             self.skipped_in_a_row += 1
-            if self.skipped_in_a_row >= HOPELESS:
-                raise Diverged(
-                    f"no finite gradient for {HOPELESS} updates in a row, up to step {self.step}: "
-                    f"start another run with a lower learning_rate or {'a lower clip' if config.clip else 'a clip'}"
-                )
+            self.refuse_to_go_on_in_vain()
         self.step += 1
         self.seconds += self.ranks.mean([time.perf_counter() - started])[0]
+
+    def update_on_device(self) -> None:
+        """Ask for one step on the GPU; what it comes to is known after the next `collect`."""
+        started = time.perf_counter()
+        images = self.task.examples(self.chosen(self.step), stream(self.config.seed, IMAGES, self.step))
+        self.on_device.run(images, self.learning_rate())
+        self.asked = True
+        self.step += 1
+        self.spend(started)
+        if self.step % HOPELESS == 0:
+            self.collect()
+
+    def collect(self) -> None:
+        """Wait for the steps asked for on the GPU, if there are any, and learn what they came to."""
+        if not self.asked:
+            return
+        started = time.perf_counter()
+        self.asked = False
+        (_, self.adam.updates, self.skipped, self.skipped_in_a_row, rows), sums = self.on_device.fetch()
+        self.rows += rows
+        self.sums[1:] = [kept + value for kept, value in zip(self.sums[1:], sums, strict=True)]
+        self.spend(started)
+        self.refuse_to_go_on_in_vain()
+
+    def spend(self, started: float) -> None:
+        """Count the seconds since then as training."""
+        seconds = time.perf_counter() - started
+        self.seconds += seconds
+        self.sums[0] += seconds
+
+    def refuse_to_go_on_in_vain(self) -> None:
+        """Raise Diverged after HOPELESS updates in a row that were not finite."""
+        if self.skipped_in_a_row >= HOPELESS:
+            raise Diverged(
+                f"no finite gradient for {HOPELESS} updates in a row, up to step {self.step}: "
+                f"start another run with a lower learning_rate or {'a lower clip' if self.config.clip else 'a clip'}"
+            )
 
     def run(self) -> bool:
         """Train to the end, writing the folder as it goes; return whether it came there.
@@ -159,7 +205,11 @@ class Trainer:
             while self.progress() < 1 and not (stopped := self.ranks.any(interrupted.signals)):
                 self.update()
                 bar.update()
+                if any(self.step % n == 0 for n in (config.log_every, config.validate_every, config.checkpoint_every)):
+                    self.collect()  # before the clock is read: waiting is training
                 last = self.progress() >= 1
+                if last:
+                    self.collect()
                 if first and self.rows and (last or self.step % config.log_every == 0):
                     bar.set_postfix_str(self.log_window())
                 validated, drawn = (last or self.step % n == 0 for n in (config.validate_every, config.pictures_every))
@@ -198,6 +248,7 @@ class Trainer:
 
     def validate(self) -> dict:
         """Measure on held-out images with the averaged parameters; log and return it."""
+        self.collect()
         config, images = self.config, len(self.data.valid)
         count = min(config.validation_images or images, images)
         with averaged(self.model, self.adam), np.errstate(all="ignore"):  # what is not finite shows
@@ -234,6 +285,7 @@ class Trainer:
 
     def save(self) -> None:
         """Write checkpoint.npz. Raises UserError where it cannot be written, and if ranks have drifted apart."""
+        self.collect()
         state = {
             "step": self.step,
             "updates": self.adam.updates,
@@ -269,6 +321,8 @@ class Trainer:
         self.step, adam.updates, self.skipped = state["step"], state["updates"], state["skipped"]
         self.skipped_in_a_row, self.seconds = state["skipped_in_a_row"], state["seconds"]
         self.sums, self.rows = state["sums"], state["rows"]
+        if self.on_device is not None:
+            self.on_device.load(self.step, adam.updates, self.skipped, self.skipped_in_a_row)
 
     def is_state(self, state: dict) -> bool:
         """Tell whether `state`, read from a file, is one that `save` writes."""
@@ -290,29 +344,3 @@ def averaged(model: Network, adam: Adam):
         yield
     finally:
         model.flat_params[:] = kept
-
-
-class Interruptible:
-    """Within it the first SIGINT or SIGTERM is only counted, in `signals`; the next one has its usual effect.
-
-    Outside the main thread, where signals cannot be caught, it does nothing.
-    """
-
-    def __enter__(self) -> "Interruptible":
-        self.signals, self.usual = 0, {}
-        if threading.current_thread() is threading.main_thread():
-            self.usual = {number: signal.signal(number, self.count) for number in (signal.SIGINT, signal.SIGTERM)}
-        return self
-
-    def count(self, *_) -> None:
-        """Count a signal, and let the next one have its usual effect."""
-        self.signals += 1
-        self.restore()
-
-    def restore(self) -> None:
-        """Put the usual handlers back."""
-        for number, handler in self.usual.items():
-            signal.signal(number, handler)
-
-    def __exit__(self, *_) -> None:
-        self.restore()

@@ -6,6 +6,8 @@ and a reshape that must copy (what is written to the copy is lost). `forbid` mak
 what makes the host wait; `watch` lists where CuPy would copy an operand or a result unasked. What `empty` gives is full
 of NaN. There are no random numbers: the package draws them with NumPy.
 
+Beside this file strictcuda.py adds kernels, streams and graphs; what it does later stands in `Later`.
+
 What CuPy does was read in its sources (v14: cupy/_core/_kernel.pyx, _routines_indexing.pyx, _routines_linalg.pyx).
 """
 
@@ -19,6 +21,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from later import Later, compute_or_record
 
 NAMES = frozenset(Path(__file__).with_name("cupy_names.txt").read_text().splitlines()[1:])
 FACTS = frozenset("shape dtype ndim size nbytes itemsize strides flags".split())
@@ -88,6 +91,9 @@ def _note(kind: str, what: str) -> None:
 
 def _crossing(what: str) -> None:
     _note("crossings", what)
+    if Later.recorded is not None:
+        raise HostWaits(f"{what}: not while a graph is captured")
+    Later.settle()
     if "sync" in _forbidden:
         raise HostWaits(f"{what}: host and device must not meet here")
 
@@ -155,8 +161,18 @@ def _call(function: Any, *args: Any, **kwargs: Any) -> Any:
         raise ValueError("Output array must be C-contiguous")
     if ufunc or name in ("clip", "dot"):
         _note_copies(name, operands, outs)
-    result = function(*host_args, **host_kwargs)
-    return _device(np.bool_(result) if name in BOOLEAN else result, {id(a._host): a for a in [*operands, *outs]})
+
+    def compute() -> Any:
+        result = function(*host_args, **host_kwargs)
+        return np.bool_(result) if name in BOOLEAN else result
+
+    return _device(
+        compute_or_record(compute, [a._host for a in outs], _hosts(args)), {id(a._host): a for a in [*operands, *outs]}
+    )
+
+
+def _hosts(args: tuple) -> list[np.ndarray]:
+    return [a._host for a in args if isinstance(a, Array)]
 
 
 class Array:
@@ -226,7 +242,21 @@ class Array:
             # after `a[i] += b` the value is the place itself, and CuPy sees that
             if place._host.__array_interface__ != host.__array_interface__ and _meet(place, value):
                 _note("copies", "value assigned")
-        self._host[key] = host
+        compute_or_record(functools.partial(operator.setitem, self._host, key, host), [self._host], [])
+
+    @property
+    def data(self) -> types.SimpleNamespace:
+        return types.SimpleNamespace(ptr=self._host.ctypes.data)
+
+    def set(self, host: np.ndarray, stream: Any = None) -> None:
+        """Copy from the host; in a stream, later."""
+        if self.dtype != host.dtype or self.shape != host.shape or not self.flags.c_contiguous:
+            raise TypeError("an array to be set must be contiguous and like the other")
+        if stream is None:
+            _crossing("upload")
+            self._host[...] = host
+        else:
+            stream.ask(lambda: np.copyto(self._host, host))
 
 
 def _fetch(name: str, convert: Any) -> Any:
@@ -283,7 +313,9 @@ class Module:
         return a.get()
 
     def empty(self, shape: Any, dtype: Any = float, order: str = "C") -> Array:
-        return Array(np.full(shape, np.nan if np.dtype(dtype).kind == "f" else -1, dtype, order))
+        if Later.recorded is not None:
+            Later.fresh()
+        return Array(np.full(shape, np.nan if np.dtype(dtype).kind == "f" else 99, dtype, order))
 
     def empty_like(self, a: Array, dtype: Any = None) -> Array:
         return self.empty(a.shape, dtype or a.dtype)
