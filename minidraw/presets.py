@@ -99,7 +99,7 @@ PRESETS = {
         TrainConfig(
             data="cluttered",
             batch_size=128,
-            steps=60_000,
+            steps=100_000,
             learning_rate=5e-4,
             decay_from=0.1,
             beta2=0.99,
@@ -112,13 +112,13 @@ PRESETS = {
 PRESETS |= {
     "mnist-small": PRESETS["mnist"].replace(glimpses=24, read_size=5, steps=28_000, decay_from=0.35),
     "mnist-noattn-small": PRESETS["mnist-noattn"].replace(
-        glimpses=24, steps=12_000, learning_rate=1e-3, decay_from=0.35
+        glimpses=24, steps=8000, learning_rate=1e-3, decay_from=0.35
     ),
     "two-digits-small": PRESETS["two-digits"].replace(
         glimpses=32, read_size=5, steps=11_000, learning_rate=2e-3, decay_from=0.35
     ),
     "svhn-small": PRESETS["svhn"].replace(
-        glimpses=16, enc_size=400, dec_size=400, steps=4000, learning_rate=2e-3, decay_from=0.35
+        glimpses=16, enc_size=400, dec_size=400, steps=2500, learning_rate=2e-3, decay_from=0.35
     ),
     "svhn-cropped": PRESETS["svhn"].replace(
         data="svhn_cropped",
@@ -132,7 +132,7 @@ PRESETS |= {
         decay_from=0.35,
     ),
     "cifar10-small": PRESETS["cifar10"].replace(
-        glimpses=24, enc_size=256, dec_size=256, latent_size=100, steps=8000, decay_from=0.35
+        glimpses=24, enc_size=256, dec_size=256, latent_size=100, steps=5000, decay_from=0.35
     ),
     # For the impatient: two minutes on two cores, and no files.
     "strokes": _PAPER.replace(
