@@ -111,9 +111,7 @@ PRESETS = {
 # Smaller networks for the same experiments: half an hour to an hour and a half on one core.
 PRESETS |= {
     "mnist-small": PRESETS["mnist"].replace(glimpses=24, read_size=5, steps=28_000, decay_from=0.35),
-    "mnist-noattn-small": PRESETS["mnist-noattn"].replace(
-        glimpses=24, steps=8000, learning_rate=1e-3, decay_from=0.35
-    ),
+    "mnist-noattn-small": PRESETS["mnist-noattn"].replace(glimpses=24, steps=8000, learning_rate=1e-3, decay_from=0.35),
     "two-digits-small": PRESETS["two-digits"].replace(
         glimpses=32, read_size=5, steps=11_000, learning_rate=2e-3, decay_from=0.35
     ),

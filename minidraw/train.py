@@ -89,7 +89,7 @@ def train(options: argparse.Namespace, ranks: Ranks) -> int:
         print(f"validation {trainer.validation}, {trainer.step} steps, {trainer.seconds / 60:.1f} minutes")
     else:
         print(f"this run is complete already ({trainer.step} steps); to go on, give it more --steps or --minutes")
-    print(f"pictures: {folder / 'samples.gif'}")
+    print(f"pictures: {folder / 'samples.gif'}; all about it: {folder / 'report.html'}")
     return 0
 
 

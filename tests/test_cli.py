@@ -417,7 +417,9 @@ def test_runs_are_numbered_and_resume_takes_the_latest_of_the_preset(here, capsy
     os.utime("runs/strokes-other/checkpoint.npz")
     capsys.readouterr()
     assert run("train", "--resume", "--steps", 4, "--threads", 1) == 0
-    assert capsys.readouterr().out.endswith("pictures: runs/strokes-2/samples.gif\n")
+    assert capsys.readouterr().out.endswith(
+        "pictures: runs/strokes-2/samples.gif; all about it: runs/strokes-2/report.html\n"
+    )
     assert checkpoints.load("runs/strokes-2").state["step"] == 4
     assert checkpoints.load("runs/strokes-other").state["step"] == 2
 

@@ -298,7 +298,7 @@ def test_a_run_leaves_a_folder_with_all_that_came_of_it(tmp_path, capsys):
         f"validation bound {validation[-1]['validation_loss']:.2f} nats per image "
         f"(reconstruction {validation[-1]['validation_reconstruction']:.2f} "
         f"+ latent {validation[-1]['validation_latent']:.2f}), 25 steps, 0.0 minutes",
-        f"pictures: {folder / 'samples.gif'}",
+        f"pictures: {folder / 'samples.gif'}; all about it: {folder / 'report.html'}",
     ]
     assert [line.partition(":")[0] for line in err.splitlines()] == ["step 10", "step 20", "step 25"]
 
