@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from .errors import UserError, one_line
-from .files import write_atomic
+from .files import is_endless, write_atomic
 from .network import Network, parameter_count
 from .networks import NETWORKS
 from .presets import Experiment, TrainConfig
@@ -74,7 +74,7 @@ def load(path: Path | str) -> Checkpoint:
     path = Path(path)
     if os.path.isdir(path):
         path = path / "checkpoint.npz"
-    if os.path.exists(path) and not (os.path.isfile(path) or os.path.isdir(path)):  # a pipe, say, has no end
+    if is_endless(path):
         raise UserError(f"cannot read {path}: it is no file; name a checkpoint.npz, or the folder of a run")
     try:
         with warnings.catch_warnings(), zipfile.ZipFile(path) as archive:

@@ -45,8 +45,10 @@ class Parser(argparse.ArgumentParser):
 
     def add_data(self) -> None:
         """Add --data and --data-dir."""
-        self.add_argument("--data", metavar="NAME", help="data set (default: the one that the network was made for)")
-        self.add_argument("--data-dir", metavar="DIR", help="folder of official files (default: $MINIDRAW_DATA)")
+        text = "data set (default: the one that the network was made for)"
+        self.add_argument("--data", type=filled, metavar="NAME", help=text)
+        text = "folder of official files (default: $MINIDRAW_DATA)"
+        self.add_argument("--data-dir", type=filled, metavar="DIR", help=text)
 
     def add_checkpoint(self) -> None:
         """Add the checkpoint to read."""
@@ -63,7 +65,8 @@ class Parser(argparse.ArgumentParser):
 
     def add_pictures(self, out: str) -> None:
         """Add --out and how the pictures look."""
-        self.add_argument("--out", metavar="FILE", default=out, help=".gif, .mp4: how it is drawn; .png: what came out")
+        text = ".gif, .mp4: how it is drawn; .png: what came out"
+        self.add_argument("--out", type=filled, metavar="FILE", default=out, help=text)
         self.add_argument("--strip", action="store_true", help="in a .png, a row per image, from left to right in time")
         self.add_argument("--columns", type=whole(1), metavar="N", help="images per row (default: a square sheet)")
         self.add_argument("--scale", type=whole(1), metavar="N", default=3, help="enlargement")
@@ -75,6 +78,13 @@ class _Help(argparse.ArgumentDefaultsHelpFormatter):
     def _get_help_string(self, action: argparse.Action) -> str | None:
         shown = action.default not in (None, []) and action.default is not False
         return super()._get_help_string(action) if shown else action.help
+
+
+def filled(text: str) -> str:
+    """Be the type of an option that is a name: "" is none, and most likely a shell's variable that was never set."""
+    if not text:
+        raise argparse.ArgumentTypeError("must not be empty; leave the option out for its default")
+    return text
 
 
 def whole(least: int) -> Callable[[str], int]:
@@ -136,6 +146,12 @@ def given_images(options: argparse.Namespace, checkpoint: Checkpoint, network: D
     return split.batch(spread(chosen, split), np.random.default_rng([options.seed, 1]))
 
 
+def too_many(images: int, config: DRAWConfig | RAMConfig, scale: int) -> bool:
+    """Tell whether all glimpses of so many drawings, enlarged `scale` times, are more than is made at once."""
+    _, H, W = config.image_shape
+    return images * config.glimpses * H * W * scale**2 > MOST_PIXELS
+
+
 def check_pictures(options: argparse.Namespace, images: int, config: DRAWConfig | RAMConfig) -> None:
     """Raise UserError, before any work is done, for an --out that is no picture or one that would be too large."""
     ending = Path(options.out).suffix.lower()
@@ -146,10 +162,10 @@ def check_pictures(options: argparse.Namespace, images: int, config: DRAWConfig 
         check_video()
     if options.strip and ending != ".png":
         raise UserError(f"--strip makes a still picture: let --out end in .png, not {ending}")
-    _, H, W = config.image_shape
+    W = config.image_shape[2]
     if options.columns and options.columns * W * options.scale > LARGEST_SIDE:
         raise UserError(f"a picture of {options.columns} columns is too large: change --columns or --scale")
-    if images * config.glimpses * H * W * options.scale**2 > MOST_PIXELS:
+    if too_many(images, config, options.scale):
         raise UserError(f"{images} drawings at --scale {options.scale} are too much for one picture: ask for less")
 
 

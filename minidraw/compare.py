@@ -4,7 +4,7 @@ import html
 from pathlib import Path
 
 from . import curves, svg
-from .cli import Parser, run
+from .cli import Parser, filled, run
 from .curves import MINUTES, UPDATES, Chart
 from .errors import UserError
 from .files import write_atomic
@@ -23,7 +23,7 @@ def parser() -> Parser:
     """Return the parser of this command line."""
     parser = Parser("compare", "Put several runs on one page: curves over each other, settings that differ, pictures.")
     parser.add_argument("runs", nargs="+", metavar="RUN", help="folders of runs, two or more")
-    parser.add_argument("--out", metavar="FILE", default="compare.html", help="the page to write")
+    parser.add_argument("--out", type=filled, metavar="FILE", default="compare.html", help="the page to write")
     return parser
 
 
@@ -35,7 +35,7 @@ def main(arguments: list[str]) -> int:
     if Path(options.out).suffix.lower() not in (".html", ".htm"):
         raise UserError(f"--out is a page: let it end in .html, not {options.out}")
     runs = [Run(Path(folder)) for folder in options.runs]
-    write_atomic(options.out, page(f"{len(runs)} runs", comparison(runs, names(runs))).encode())
+    write_atomic(options.out, page(f"{len(runs)} runs", comparison(runs, names(runs))))
     print(options.out)
     return 0
 

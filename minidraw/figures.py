@@ -21,7 +21,7 @@ import numpy as np
 from . import checkpoint as checkpoints
 from . import curves, metrics
 from .classifier import RAM
-from .cli import Parser, load_data, run, whole
+from .cli import Parser, filled, load_data, run, too_many, whole
 from .data import Dataset
 from .errors import UserError
 from .model import DRAW
@@ -31,13 +31,14 @@ from .tasks import LOOKS_PER_SECOND, looks, redrawn, spread
 
 COLUMNS = 10  # of generated images; the nearest training images come as one more
 STRIPS = 8  # drawings shown from the first glimpse to the last
+SCALE = 3  # of the sheet
 
 
 def parser() -> Parser:
     """Return the parser of this command line."""
     parser = Parser("figures", "Make the paper's figures of a run: sheets, sequences, curves.")
     parser.add_checkpoint()
-    parser.add_argument("--out", metavar="DIR", default="figures", help="folder of the figures")
+    parser.add_argument("--out", type=filled, metavar="DIR", default="figures", help="folder of the figures")
     parser.add_argument("--seed", type=whole(0), metavar="N", default=0, help="seed of the noise")
     parser.add_argument("--rows", type=whole(1), metavar="N", default=10, help="rows of the sheet")
     parser.add_data()
@@ -87,7 +88,7 @@ def drawings(options: argparse.Namespace, network: DRAW, data: Dataset, folder: 
     """Write the pictures of a network that draws and return their paths."""
     drawing = network.draw(options.rows * COLUMNS, options.seed)
     beside = beside_nearest(drawing.frames[-1], data.train, COLUMNS)
-    write_png(folder / "sheet.png", sheet(beside, COLUMNS + 1))
+    write_png(folder / "sheet.png", sheet(beside, COLUMNS + 1, SCALE))
     few = slice(STRIPS)
     windows = drawing.write and drawing.write.some(few)
     write_png(folder / "sequence.png", filmstrip(drawing.frames[:, few], write=windows))
@@ -108,6 +109,8 @@ def main(arguments: list[str]) -> int:
     """Write the figures that the arguments ask for; their paths go to standard output."""
     options = parser().parse_args(arguments)
     checkpoint = checkpoints.load(options.checkpoint)
+    if too_many(options.rows * COLUMNS, checkpoint.experiment.model, SCALE):
+        raise UserError(f"--rows {options.rows} are too many for one sheet: ask for less")
     data, folder = load_data(options, checkpoint), Path(options.out)
     network = checkpoint.network(options.backend, options.threads)
     if isinstance(network, RAM):

@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all."""
+"""Files that appear whole or not at all, and what is no file."""
 
 import contextlib
 import glob
@@ -29,6 +29,11 @@ def write_atomic(path: str | os.PathLike, content) -> None:
     except OSError as problem:
         reason = problem.strerror or problem
         raise UserError(f"cannot write {path}: {reason}; choose another file or folder, or make room") from None
+
+
+def is_endless(path: str | os.PathLike) -> bool:
+    """Tell whether there is a pipe, a device or the like at `path`: whoever reads it may wait for ever."""
+    return os.path.exists(path) and not (os.path.isfile(path) or os.path.isdir(path))
 
 
 def remove_unfinished(paths: Iterable[Path]) -> None:

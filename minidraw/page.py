@@ -64,6 +64,8 @@ class Run:
             self.network, self.model, self.train = str(config["network"]), dict(config["model"]), dict(config["train"])
             self.note, self.steps = str(config["data"]), float(self.train["steps"])
             self.seconds_planned = 60 * float(self.train["minutes"])
+            if not all(is_plain(value) for value in self.settings().values()):
+                raise ValueError("a setting is neither a number nor a text nor a list of such")
         except OSError as problem:
             raise UserError(
                 f"there is no run in {folder} ({path.name}: {problem.strerror}); python -m minidraw.train makes one"
@@ -107,6 +109,12 @@ class Run:
         return shlex.join(words)
 
 
+def is_plain(value: Any) -> bool:
+    """Tell whether a value of JSON is one that a setting may have."""
+    parts = value if isinstance(value, list) else [value]
+    return all(part is None or isinstance(part, int | float | str) for part in parts)
+
+
 def plain(value: Any) -> Any:
     """Return a value of JSON as it stands in a config: lists are tuples there."""
     return tuple(value) if isinstance(value, list) else value
@@ -118,19 +126,20 @@ def write_report(folder: Path, running: bool = False) -> None:
     Raises UserError where there is no run, and where the page cannot be written.
     """
     run = Run(folder)
-    write_atomic(run.folder / "report.html", page(run.name, report(run, running), running).encode())
+    write_atomic(run.folder / "report.html", page(run.name, report(run, running), running))
 
 
-def page(title: str, body: str, again: bool = False) -> str:
+def page(title: str, body: str, again: bool = False) -> bytes:
     """Return a whole page; `again`: it loads itself anew every half a minute."""
     style, script = ((HERE / f"page.{kind}").read_text(encoding="utf-8") for kind in ("css", "js"))
-    return (
+    text = (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         '<meta name="color-scheme" content="light dark">'
         f"<title>{html.escape(title)} · minidraw</title><style>{style}</style></head>\n"
         f"<body{' data-again' if again else ''}>{body}<script>{script}</script></body></html>\n"
     )
+    return text.encode(errors="replace")  # a folder's name may hold what is no character
 
 
 def report(run: Run, running: bool) -> str:

@@ -182,21 +182,22 @@ def serve() -> None:
     network, dtype = NETWORKS[hello["network"]], np.dtype(hello["dtype"])
     config = network.Config(**hello["config"])
     shapes = network.parameter_shapes(config)
-    block = map_file(hello["path"], dtype).reshape(-1, sum(map(math.prod, shapes.values())))
-    params, grads = parameter_views(block[0], shapes), parameter_views(block[1 + hello["worker"]], shapes)
-    shard = network.Shard(config, np, dtype)
-    answer()
-    for line in sys.stdin:
-        order = json.loads(line)
-        if order["task"] == "share":
-            inputs, outputs = batch_views(order["path"], network, config, order["images"], dtype)
-        else:
-            mine = slice(order["first"], order["last"])
-            some = parts(inputs, shard.inputs(config), mine)
-            results = shard.run(order["task"], params, grads, some, order["weight"])
-            for shared, result in zip(parts(outputs, shard.outputs(config), mine), results, strict=False):
-                shared[...] = result
+    with contextlib.suppress(FileNotFoundError):  # a parent that is interrupted takes away what it meant to share
+        block = map_file(hello["path"], dtype).reshape(-1, sum(map(math.prod, shapes.values())))
+        params, grads = parameter_views(block[0], shapes), parameter_views(block[1 + hello["worker"]], shapes)
+        shard = network.Shard(config, np, dtype)
         answer()
+        for line in sys.stdin:
+            order = json.loads(line)
+            if order["task"] == "share":
+                inputs, outputs = batch_views(order["path"], network, config, order["images"], dtype)
+            else:
+                mine = slice(order["first"], order["last"])
+                some = parts(inputs, shard.inputs(config), mine)
+                results = shard.run(order["task"], params, grads, some, order["weight"])
+                for shared, result in zip(parts(outputs, shard.outputs(config), mine), results, strict=False):
+                    shared[...] = result
+            answer()
 
 
 @contextlib.contextmanager

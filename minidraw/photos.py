@@ -12,6 +12,7 @@ from scipy import ndimage
 
 from .backend import to_host
 from .errors import UserError
+from .files import is_endless
 from .model import DRAW
 
 BLACK = -2.2  # logit of 0.1
@@ -153,6 +154,8 @@ def open_picture(path: str, mode: str) -> Image.Image:
 
     What is transparent becomes white, or, in grey where what can be seen is light, black.
     """
+    if is_endless(path):
+        raise UserError(f"cannot read the picture {path}: it is no file; save the picture as one first")
     try:
         with warnings.catch_warnings(), Image.open(path) as picture:
             warnings.simplefilter("ignore")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from . import checkpoint as checkpoints
 from . import data as data_sets
-from .cli import Parser, run
+from .cli import Parser, filled, run
 from .errors import UserError
 from .presets import PRESETS, Experiment, parse_setting, preset
 from .ranks import Ranks, connect
@@ -18,6 +18,14 @@ from .trainer import Trainer
 
 # What a resumed run may change: how long it goes on and how often it reports, not what it computes.
 CHANGEABLE = ("steps", "minutes", "log_every", "validate_every", "checkpoint_every", "pictures_every")
+DECIDES = {  # by option: the settings on which it decides, so that --set must not
+    "data": ("data",),
+    "batch_size": ("batch_size",),
+    "seed": ("seed",),
+    "minutes": ("minutes",),
+    "steps": ("steps", "minutes"),
+    "epochs": ("steps", "minutes"),
+}
 
 
 def parser() -> Parser:
@@ -33,7 +41,8 @@ def parser() -> Parser:
     length.add_argument("--minutes", type=float, metavar="M", help="the same in minutes of training")
     parser.add_argument("--batch-size", type=int, metavar="N", help="images per update")
     parser.add_argument("--seed", type=int, metavar="N", help="seed of everything random")
-    parser.add_argument("--out", metavar="DIR", help="folder of the run (default: runs/PRESET, numbered if it exists)")
+    text = "folder of the run (default: runs/PRESET, numbered if it exists)"
+    parser.add_argument("--out", type=filled, metavar="DIR", help=text)
     parser.add_argument("--resume", action="store_true", help="go on with the run in that folder")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="any field of config.json")
     return parser
@@ -52,12 +61,7 @@ def train(options: argparse.Namespace, ranks: Ranks) -> int:
         if value is not None and not 0 < value < math.inf:
             raise UserError(f"--{name} must be a finite number of more than 0, not {value}")
     experiment = preset(options.preset or "strokes")
-    changes = dict(parse_setting(text) for text in options.set)
-    if options.steps is not None or options.epochs is not None:
-        changes["minutes"] = 0.0
-    for name in ("data", "steps", "minutes", "batch_size", "seed"):
-        if getattr(options, name) is not None:
-            changes[name] = getattr(options, name)
+    changes = chosen_settings(options)
     folder = choose_folder(options)
     restored = None
     if options.resume:
@@ -91,6 +95,19 @@ def train(options: argparse.Namespace, ranks: Ranks) -> int:
         print(f"this run is complete already ({trainer.step} steps); to go on, give it more --steps or --minutes")
     print(f"pictures: {folder / 'samples.gif'}; all about it: {folder / 'report.html'}")
     return 0
+
+
+def chosen_settings(options: argparse.Namespace) -> dict:
+    """Return the settings that the options change, by name. Raises UserError where --set repeats another option."""
+    changes = dict(parse_setting(text) for text in options.set)
+    given = [option for option in DECIDES if getattr(options, option) is not None]
+    for option in given:
+        if twice := [name for name in DECIDES[option] if name in changes]:
+            flag = f"--{option.replace('_', '-')}"
+            raise UserError(f"{flag} and --set {twice[0]} decide on the same: leave one of them out")
+    if "steps" in given or "epochs" in given:
+        changes["minutes"] = 0.0
+    return changes | {option: getattr(options, option) for option in given if option != "epochs"}
 
 
 def choose_folder(options) -> Path:

@@ -14,19 +14,19 @@ sys.path.insert(0, str(TOOLS))
 
 pytest.importorskip("h5py", reason="h5py is missing: pip install 'minidraw[svhn]'")
 import fuzz  # noqa: E402
-import hostile  # noqa: E402
+import fuzzing  # noqa: E402
 
 REFUSED = {"checkpoint_header": 1, "setting": 25, "folder_picture": 1}  # seeds that are refused rightly
 
 
 @pytest.fixture(autouse=True)
 def scratch(tmp_path, monkeypatch):
-    monkeypatch.setattr(hostile, "FOLDER", tmp_path)
+    monkeypatch.setattr(fuzzing.target, "FOLDER", tmp_path)
 
 
-@pytest.mark.parametrize("name", hostile.TARGETS)
+@pytest.mark.parametrize("name", fuzzing.TARGETS)
 def test_a_target_reads_its_seeds_and_takes_damaged_ones(name):
-    target, seeds = hostile.TARGETS[name]
+    target, seeds = fuzzing.TARGETS[name]
     refused = 0
     for seed in seeds():
         try:

@@ -4,6 +4,7 @@ import argparse
 import importlib
 import importlib.util
 import os
+import shlex
 import subprocess
 import sys
 import warnings
@@ -68,6 +69,17 @@ MISTAKES = [
     pytest.param("train --backend cupy", "needs CuPy", marks=pytest.mark.skipif(not NO_GPU, reason="CuPy is here")),
     ("train --data binarized_mnist --data-dir none", "there is no data folder none"),
     ("train --data mnist", "downloading is off"),
+    ("train --out ''", "argument --out: must not be empty; leave the option out for its default"),
+    ("train --data ''", "argument --data: must not be empty"),
+    ("train --data-dir ''", "argument --data-dir: must not be empty"),
+    ("train --set steps=0 --steps 6", "--steps and --set steps decide on the same: leave one of them out"),
+    ("train --set minutes=1 --steps 6", "--steps and --set minutes decide"),
+    ("train --set steps=9 --epochs 2", "--epochs and --set steps decide"),
+    ("train --set minutes=1 --epochs 2", "--epochs and --set minutes decide"),
+    ("train --set minutes=1 --minutes 2", "--minutes and --set minutes decide"),
+    ("train --set batch_size=9 --batch-size 8", "--batch-size and --set batch_size decide"),
+    ("train --set seed=1 --seed 1", "--seed and --set seed decide"),
+    ("train --set data=mnist --data strokes", "--data and --set data decide"),
     ("train --out FILE", "cannot write FILE/config.json"),
     ("train --out FILE/deeper", "cannot write FILE/deeper/config.json"),
     ("train --out RUN", "holds a run already: add --resume"),
@@ -109,6 +121,10 @@ MISTAKES = [
     ("train --data EMPTY", "for the images in it write folder:EMPTY"),
     ("generate RUN --columns 0", "argument --columns: must be"),
     ("generate RUN -n 3000 --columns 1 --scale 1", "is too large"),
+    *(
+        (f"{command} RUN --out ''", "argument --out: must not be empty")
+        for command in ("generate", "figures", "compare")
+    ),
     ("generate RUN --out FILE/a.gif", "cannot write FILE/a.gif"),
     ("generate RUN --out FOLDER.gif", "cannot write FOLDER.gif"),
     ("generate RUN more", "unrecognized arguments: more"),
@@ -116,6 +132,11 @@ MISTAKES = [
     ("reconstruct RUN none.png", "cannot read the picture none.png: No such file"),
     ("reconstruct RUN FILE", "cannot read the picture FILE"),
     ("reconstruct RUN EMPTY", "cannot read the picture EMPTY: Is a directory"),
+    ("reconstruct RUN PIPE", "cannot read the picture PIPE: it is no file"),
+    ("reconstruct RUN PIPE --whole", "cannot read the picture PIPE: it is no file"),
+    ("reconstruct RUN /dev/zero", "cannot read the picture /dev/zero: it is no file"),
+    ("interpolate RUN good.png PIPE", "cannot read the picture PIPE: it is no file"),
+    ("generate PIPE", "cannot read PIPE: it is no file"),
     ("reconstruct RUN good.png cut.png", "cannot read the picture cut.png"),
     ("reconstruct RUN bomb.png", "cannot read the picture bomb.png"),
     ("reconstruct RUN vast.png", "has 9000x9000 pixels; make it smaller"),
@@ -135,6 +156,9 @@ MISTAKES = [
     ("interpolate RUN --data stroke", "did you mean 'strokes'"),
     ("interpolate RUN --test -n 31", "-n 31 is more than the 30 images of the test set"),
     ("interpolate RUN --steps 100000000", "too much for one picture"),
+    # figures
+    ("figures RUN --rows 1000000", "--rows 1000000 are too many for one sheet: ask for less"),
+    ("figures RUN --rows 0", "argument --rows: must be a whole number of 1 or more"),
     # evaluate
     ("evaluate RUN --samples 0", "argument --samples: must be"),
     ("evaluate RUN --samples many", "argument --samples: must be"),
@@ -150,6 +174,7 @@ def traps(here, monkeypatch):
     """Files to stumble over, and a data set of small images."""
     (here / "FILE").write_text("<html>not what you want</html>\n")
     (here / "EMPTY").mkdir()
+    os.mkfifo(here / "PIPE")
     (here / "FOLDER.gif").mkdir()
     save(np.zeros((5, 5), np.uint8), name="good.png")
     save(np.random.default_rng(0).integers(0, 256, (50, 50), np.uint8), name="cut.png")
@@ -170,7 +195,7 @@ def traps(here, monkeypatch):
 @pytest.mark.parametrize("line, complaint", MISTAKES, ids=lambda text: text.replace("/", "|"))
 def test_a_mistake_ends_with_one_line_and_leaves_nothing_behind(here, trained, traps, capfd, line, complaint):
     before, of_run = listing(here), listing(trained)
-    command, *arguments = line.replace("RUN", str(trained)).split()
+    command, *arguments = shlex.split(line.replace("RUN", str(trained)))
     if command == "train" and "--resume" not in arguments:
         arguments += TINY[: 0 if "--set" in arguments else None] + (
             [] if "--batch-size" in line else ["--batch-size=8"]

@@ -1,6 +1,8 @@
 """Shards in worker processes: the same numbers, whatever happens to the workers, and nothing left behind."""
 
+import dataclasses
 import gc
+import json
 import math
 import os
 import subprocess
@@ -186,8 +188,11 @@ def test_interrupted_workers_are_not_asked_again(alone, monkeypatch):
     assert all(process.poll() is not None for process in old)
 
 
-@pytest.mark.parametrize("orders", ["", "null\n"])
-def test_a_worker_ends_with_its_input(orders):
+HELLO = {"network": "draw", "config": dataclasses.asdict(CONFIG), "dtype": "float64", "worker": 0, "path": "gone"}
+
+
+@pytest.mark.parametrize("orders", ["", "null\n", json.dumps(HELLO) + "\n"])
+def test_a_worker_ends_with_its_input_or_with_what_it_shares(orders):
     command = [sys.executable, "-c", "from minidraw.parallel import serve; serve()"]
     package = os.path.dirname(os.path.dirname(parallel.__file__))
     done = subprocess.run(command, input=orders, capture_output=True, text=True, timeout=60, cwd=package)

@@ -14,6 +14,7 @@ from minidraw import checkpoint as checkpoints
 from minidraw.data import Dataset
 from minidraw.errors import UserError
 from minidraw.metrics import Log
+from minidraw.parallel import Workers
 from minidraw.tasks import PICTURES
 from minidraw.trainer import Trainer
 
@@ -45,10 +46,21 @@ def test_a_run_that_was_stopped_goes_on_bit_by_bit_as_the_same_run(tmp_path, str
         assert (tmp_path / "run" / picture).read_bytes() == (straight / picture).read_bytes()
 
 
-def test_another_seed_is_another_run(tmp_path, straight):
-    assert trainer(tmp_path / "other", steps=30, seed=1).run()
-    with pytest.raises(AssertionError):
-        assert_same_run(tmp_path / "other", straight)
+@pytest.mark.parametrize("threads", [1, 2])
+def test_the_same_seed_is_the_same_run_and_another_seed_another(tmp_path, monkeypatch, threads):
+    monkeypatch.setattr("minidraw.network.SMALLEST_WORK", 0)
+    launched, launch = [], Workers._launch
+    monkeypatch.setattr(Workers, "_launch", lambda of, count: launched.append(count) or launch(of, count))
+    first, second, other = (tmp_path / name for name in ("first", "second", "other"))
+    for folder, seed in ((first, 5), (second, 5), (other, 6)):
+        arguments = options(12, folder, batch_size=16)
+        assert run("train", *arguments, f"--seed={seed}", f"--threads={threads}") == 0
+    assert launched == ([] if threads == 1 else [1, 1, 1])
+    assert_same_run(first, second)
+    vectors = [checkpoints.load(folder).vectors for folder in (first, other)]
+    assert not any(np.array_equal(*(of[name] for of in vectors)) for name in checkpoints.VECTORS)
+    losses = [[line["loss"] for line in metrics(folder) if "loss" in line] for folder in (first, other)]
+    assert len(losses[0]) == 4 and not set(losses[0]) & set(losses[1])
 
 
 def test_a_second_interrupt_ends_the_run_at_once(tmp_path, monkeypatch):

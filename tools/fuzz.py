@@ -3,7 +3,7 @@
     pip install atheris && python tools/fuzz.py --seconds 60            # every target, one after another
     python tools/fuzz.py mat digit_structs --seconds 600 --out fuzz     # some of them for longer
 
-The targets and their seeds are in tools/hostile.py. Atheris (libFuzzer) changes the seeds, guided by which lines of
+The targets and their seeds are in tools/fuzzing. Atheris (libFuzzer) changes the seeds, guided by which lines of
 minidraw a change reaches. An input is a finding where it gives another exception than UserError, a message that is not
 one short line, a warning, a crash, more than 2 GB of memory or more than 10 seconds. A finding's input lies in --out
 afterwards; the exit status is 1 if there are any. `--again FILE` shows what a target makes of one input.
@@ -54,11 +54,11 @@ def fuzz(name: str, seconds: int, out: Path) -> None:
     import atheris
 
     with atheris.instrument_imports(include=["minidraw", "tarfile", "zipfile", "gzip"]):
-        import hostile
+        import fuzzing
 
-    function, seeds = hostile.TARGETS[name]
+    function, seeds = fuzzing.TARGETS[name]
     resource.setrlimit(resource.RLIMIT_AS, (2 * MEMORY, 2 * MEMORY))  # address space; what is used is libFuzzer's limit
-    corpus = Path(tempfile.mkdtemp(dir=hostile.FOLDER))
+    corpus = Path(tempfile.mkdtemp(dir=fuzzing.target.FOLDER))
     for number, seed in enumerate(seeds()):
         (corpus / f"seed{number}").write_bytes(seed)
     found: dict[str, str] = {}
@@ -108,22 +108,22 @@ def main() -> int:
     out = options.out.resolve()
     if options.inside:
         fuzz(options.inside, options.seconds, out)
-    import hostile
+    import fuzzing
 
     try:
-        if unknown := set(options.targets) - set(hostile.TARGETS):
+        if unknown := set(options.targets) - set(fuzzing.TARGETS):
             parser.error(f"there are no targets {', '.join(sorted(unknown))}; see --list")
-        names = options.targets or list(hostile.TARGETS)
+        names = options.targets or list(fuzzing.TARGETS)
         if options.list:
-            print("\n".join(f"{name:20} {hostile.TARGETS[name][0].__doc__}" for name in names))
+            print("\n".join(f"{name:20} {fuzzing.TARGETS[name][0].__doc__}" for name in names))
             return 0
         if options.again:
-            hostile.TARGETS[names[0]][0](options.again.read_bytes())
+            fuzzing.TARGETS[names[0]][0](options.again.read_bytes())
             return 0
         out.mkdir(parents=True, exist_ok=True)
         return 0 if all([run(name, options.seconds, out) for name in names]) else 1
     finally:
-        shutil.rmtree(hostile.FOLDER)
+        shutil.rmtree(fuzzing.target.FOLDER)
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ A tiny run is started again and again with --resume, and ended each time in one 
     worker     SIGKILL to a worker process; the run must end with one line and status 2
     terminate  SIGTERM; the run must finish its step and end with status 130 (unless it had not yet begun)
     twice      Ctrl-C twice; it must end at once, without a traceback
+    starting   the same just when a worker process has been started
 
 After each of them the folder must hold a whole checkpoint or, at the very beginning, none. When a run comes to its
 end, its checkpoint, its metrics and its pictures must equal the untouched run's, bit for bit (but for times), and
@@ -130,17 +131,18 @@ def end(way: str, folder: Path, options: argparse.Namespace, rng: random.Random,
     process = start(folder, options, resume, rng.randint(1, 40) if way == "write" else 0)
     wrong = ""
     try:
-        if way == "worker":
+        if way in ("worker", "starting"):
             deadline = time.monotonic() + 4 * usual
             while not (workers := children(process)) and process.poll() is None and time.monotonic() < deadline:
                 time.sleep(0.002)
+        if way not in ("write", "starting"):
             time.sleep(rng.uniform(0, usual))
+        if way == "worker":
             for worker in workers[:1]:
                 subprocess.run(["kill", "-KILL", str(worker)], stderr=subprocess.DEVNULL)
         elif way != "write":
-            time.sleep(rng.uniform(0, usual))
             process.send_signal({"anytime": signal.SIGKILL, "terminate": signal.SIGTERM}.get(way, signal.SIGINT))
-            if way == "twice":
+            if way in ("twice", "starting"):
                 time.sleep(rng.choice([0.0, 0.01]))
                 process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=300)
@@ -149,9 +151,10 @@ def end(way: str, folder: Path, options: argparse.Namespace, rng: random.Random,
         out, err = process.communicate()
         wrong = "it went on for five minutes"
     began = folder.exists()
-    if "Traceback" in err and (began or way not in ("terminate", "twice")):  # Python itself may be interrupted
+    if "Traceback" in err and (began or way not in ("terminate", "twice")):  # Python's own start may be interrupted
         wrong = wrong or "a traceback"
     allowed = {"terminate": (130, -signal.SIGTERM), "twice": (130, -signal.SIGINT, 1), "worker": (2,)}
+    allowed["starting"] = allowed["twice"]
     if process.returncode not in (*allowed.get(way, (-signal.SIGKILL,)), 0):
         wrong = wrong or f"status {process.returncode}"
     return process.returncode, out + err, wrong
@@ -166,7 +169,7 @@ def main() -> int:
     parser.add_argument("--steps", type=int, default=300)
     options = parser.parse_args()
     rng = random.Random(options.seed)
-    ways = ["anytime", "write", "terminate", "twice"] + ["worker"] * (options.threads > 1)
+    ways = ["anytime", "write", "terminate", "twice"] + ["worker", "starting"] * (options.threads > 1)
     ended, wrongs, complete = Counter(), 0, 0
     with tempfile.TemporaryDirectory(prefix="minidraw-") as scratch:
         untouched = Path(scratch) / "untouched"
