@@ -4,7 +4,9 @@ import gzip
 import io
 import pickle
 import runpy
+import struct
 import time
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -196,6 +198,21 @@ def test_svhn_cropped(tmp_path, cache, extra, genuine, monkeypatch):
     assert all("extra" not in name for name in everything(cache)) or extra
 
 
+def no_type(compressed: bool) -> bytes:
+    """Return a file whose pixels claim a type of data that there is not, on which scipy.io.loadmat ends the process."""
+    out, pixels = io.BytesIO(), np.zeros((32, 32, 3, 12), np.uint8)
+    scipy.io.savemat(out, {"X": pixels, "y": np.ones((12, 1), np.uint8)})
+    content = out.getvalue()
+    tag = struct.pack("<II", 2, pixels.size)  # uint8, and how many bytes
+    assert content.count(tag) == 1
+    content = content.replace(tag, struct.pack("<II", 77, pixels.size))
+    if not compressed:
+        return content
+    size = 8 + struct.unpack_from("<II", content, 128)[1]  # of X and its own tag
+    packed = zlib.compress(content[128 : 128 + size])
+    return content[:128] + struct.pack("<II", 15, len(packed)) + packed + content[128 + size :]
+
+
 WRONG_MATS = {
     "html": HTML,
     "empty": b"",
@@ -211,6 +228,8 @@ WRONG_MATS = {
     "label 11": mat(12, 0, y=np.full((12, 1), 11, np.uint8))[0],
     "one digit": mat(1, 0)[0],
     "text": mat(12, 0, y="abcdefghijkl")[0],
+    "no type": no_type(compressed=False),
+    "no type, compressed": no_type(compressed=True),
 }
 
 

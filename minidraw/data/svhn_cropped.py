@@ -3,6 +3,8 @@
 The digit at the centre is the label; its neighbours can be seen on both sides.
 """
 
+import struct
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,6 +20,7 @@ HOST = "http://ufldl.stanford.edu/housenumbers/"
 MOST = 1_000_000  # digits in a file; the largest official one holds 531,131
 BLOCK = 10_000  # digits written at once
 VERSION = 1  # of what is kept in the cache
+NUMERIC, COMPRESSED = {1, 2, 3, 4, 5, 6, 7, 9, 12, 13}, 15  # types of data elements in a MATLAB 5 file
 
 
 def _file(name: str, size: int, sha256: str) -> File:
@@ -64,6 +67,8 @@ def _make(path: Path) -> tuple[int, Iterator[tuple[int, np.ndarray]]]:
         if shape[:3] != (32, 32, 3) or kind != "uint8" or sizes.get("y", ((),))[0] != (n, 1) or not 1 < n <= MOST:
             held = ", ".join(f"{name} {kind} {shape}" for name, (shape, kind) in sizes.items())
             raise wrong(f"it holds {one_line(held) or 'nothing'}, not X uint8 (32, 32, 3, n) and y (n, 1)")
+        if not {data_type(path, "X"), data_type(path, "y")} <= NUMERIC:
+            raise wrong("its numbers are of no type that MATLAB has")
         arrays = scipy.io.loadmat(path, variable_names=("X", "y"))
         pixels, labels = arrays["X"], np.asarray(arrays["y"]).ravel().astype(np.int64)
     except UserError:
@@ -84,3 +89,38 @@ def _make(path: Path) -> tuple[int, Iterator[tuple[int, np.ndarray]]]:
                 bar.update(len(records))
 
     return n, blocks()
+
+
+def data_type(path: Path, wanted: str) -> int | None:
+    """Return the type of the data of a matrix in a MATLAB 5 file, by its tag; None where there is none.
+
+    scipy.io.loadmat (1.17) believes that tag and ends the process if it is wrong.
+    """
+    with open(path, "rb") as file:
+        order = "<" if file.read(128)[126:] == b"IM" else ">"
+        while len(tag := file.read(8)) == 8:
+            kind, size = struct.unpack(order + "II", tag)
+            start = file.tell()
+            head = file.read(min(size, 1 << 16))
+            if kind == COMPRESSED:
+                head = zlib.decompressobj().decompress(head, 1 << 10)[8:]  # without the matrix's own tag
+            *_, (_, name), (found, _) = elements(head, order, 4)  # flags, dimensions, name, data
+            if name == wanted.encode():
+                return found
+            file.seek(start + size)
+    return None
+
+
+def elements(content: bytes, order: str, count: int) -> list[tuple[int, bytes]]:
+    """Return type and content, as far as it is there, of the first data elements."""
+    found, place = [], 0
+    for _ in range(count):
+        kind, size = struct.unpack_from(order + "II", content, place)
+        if kind >> 16:  # a short element: its size, its type, and at most four bytes
+            kind, size, start = kind & 0xFFFF, kind >> 16, place + 4
+            place += 8
+        else:
+            start = place + 8
+            place = start + -(-size // 8) * 8
+        found.append((kind, content[start : start + size]))
+    return found
