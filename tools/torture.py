@@ -150,8 +150,8 @@ def end(way: str, folder: Path, options: argparse.Namespace, rng: random.Random,
         process.kill()
         out, err = process.communicate()
         wrong = "it went on for five minutes"
-    starting = "importlib" in err or not folder.exists()  # Python's own start may be interrupted, and says so
-    if "Traceback" in err and not (starting and way in ("terminate", "twice")):
+    began = folder.exists()
+    if "Traceback" in err and (began or way not in ("terminate", "twice")):  # Python's own start may be interrupted
         wrong = wrong or "a traceback"
     allowed = {"terminate": (130, -signal.SIGTERM), "twice": (130, -signal.SIGINT, 1), "worker": (2,)}
     allowed["starting"] = allowed["twice"]
