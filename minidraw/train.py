@@ -84,7 +84,8 @@ def train(options: argparse.Namespace, ranks: Ranks) -> int:
     if restored is not None:
         trainer.restore(restored)
     elif not options.out and ranks.rank == 0:  # now that nothing was wrong: a mistake leaves no folder behind
-        trainer.folder = folder = claim(folder)
+        folder = claim(folder)
+        trainer.write_to(folder)
     complete = trainer.run()
     if not complete:
         print(f"interrupted after step {trainer.step}; go on with --resume --out {folder}")

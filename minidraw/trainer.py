@@ -21,7 +21,7 @@ from .checkpoint import Checkpoint
 from .cuda import Device
 from .cuda.step import TrainingStep
 from .data import Dataset
-from .errors import UserError
+from .errors import UserError, one_line
 from .files import remove_unfinished, write_atomic
 from .interrupt import Interruptible
 from .metrics import Log
@@ -65,7 +65,8 @@ class Trainer:
         ranks: Ranks | None = None,
         precision: str = "float32",
     ):
-        self.experiment, self.data, self.folder = experiment, data, Path(folder)
+        self.experiment, self.data = experiment, data
+        self.write_to(folder)
         self.config = config = experiment.train
         self.ranks = ranks or Ranks()
         checkpoints.check_size(experiment)
@@ -83,7 +84,6 @@ class Trainer:
         self.step = self.skipped = self.skipped_in_a_row = 0
         self.seconds = 0.0  # spent training, in all sittings
         self.reporting = 0.0  # spent on reports, in this sitting
-        self.log = Log(self.folder)
         self.validation = ""  # what was last measured on held-out images, in words
         self.sums = [0.0] * (2 + self.task.row_length)  # of seconds, gradient norms and rows since the last line logged
         self.rows = 0  # how many they are
@@ -92,6 +92,11 @@ class Trainer:
         settings = config.batch_size, config.clip, config.seed
         self.on_device = TrainingStep(self.task, self.adam, *settings) if alone_on_gpu else None
         self.asked = False  # whether that has steps of which nothing is known yet
+
+    def write_to(self, folder: Path) -> None:
+        """Let all that the run leaves go to `folder`."""
+        self.folder = Path(folder)
+        self.log = Log(self.folder)
 
     def chosen(self, step: int) -> np.ndarray:
         """Return which images are in a step's minibatch; every image comes once an epoch, in fresh order."""
@@ -274,7 +279,7 @@ class Trainer:
         except Exception as problem:  # also a mistake of the report's own: there is nobody to mend it before the end
             if ended:
                 raise
-            tqdm.write(f"no report: {' '.join(str(problem).split())}; the run goes on", sys.stderr)
+            tqdm.write(f"no report: {one_line(problem)}; the run goes on", sys.stderr)
         self.reporting += time.perf_counter() - started
 
     def description(self) -> dict:

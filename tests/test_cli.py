@@ -410,9 +410,14 @@ def test_a_terminal_of_few_characters():
 
 
 def test_runs_are_numbered_and_resume_takes_the_latest_of_the_preset(here, capsys):
-    for _ in range(2):
-        assert run("train", "strokes", *options(2, "x")[2:], "--steps", 2) == 0
+    first = ["train", "strokes", *options(2, "x")[2:], "--steps", 2]
+    assert run(*first) == 0
+    left = listing(here / "runs" / "strokes")
+    assert run(*first) == 0
     assert sorted(os.listdir("runs")) == ["strokes", "strokes-2"]
+    assert listing(here / "runs" / "strokes") == left, "a run leaves other runs alone"
+    of_its_own = {name for name in listing(here / "runs" / "strokes-2") if not name.startswith("tensorboard")}
+    assert of_its_own == {name for name in left if not name.startswith("tensorboard")} >= {"metrics.jsonl"}
     os.rename("runs/strokes", "runs/strokes-other")  # of another preset, and later
     os.utime("runs/strokes-other/checkpoint.npz")
     capsys.readouterr()

@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from ..errors import one_line
+
 SQUARES = 256  # blocks that add up the squares of the gradient
 COUNTS = 5  # as in kernels.cu: steps, updates, skipped, of these in a row, rows
 
@@ -88,8 +90,7 @@ class TrainingStep:
                     raise
                 self.graph = self.stream.end_capture()
         except Exception as problem:
-            reason = " ".join(str(problem).split())
-            print(f"no CUDA graph ({reason}): the steps are launched kernel by kernel", file=sys.stderr)
+            print(f"no CUDA graph ({one_line(problem)}): the steps are launched kernel by kernel", file=sys.stderr)
             self.capture = False
 
     def work(self) -> None:
