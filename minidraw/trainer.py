@@ -74,7 +74,10 @@ class Trainer:
             shapes = tuple(data.train.shape), experiment.model.image_shape
             raise UserError(f"the images of {data.name} are {shapes[0]}, but the network is for images of {shapes[1]}")
         if config.batch_size > len(data.train):
-            raise UserError(f"batch_size {config.batch_size} is more than the {len(data.train)} images of {data.name}")
+            raise UserError(
+                f"batch_size {config.batch_size} is more than the {len(data.train)} training images of {data.name}: "
+                f"give --batch-size {len(data.train)} or less"
+            )
         self.mine = self.ranks.part(config.batch_size)  # of a minibatch: all of it, unless ranks share it
         task = TASKS[NETWORKS[experiment.network]]
         self.task = task(experiment.model, data, config.seed, backend, threads, precision)

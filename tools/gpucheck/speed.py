@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from minidraw import DRAW
+from minidraw.errors import one_line
 from minidraw.presets import preset
 
 from .report import Outcome
@@ -55,7 +56,7 @@ def table(options, outcome: Outcome) -> None:
                         ms = way(options, name, precision, captured)
                         rows.append([name, label, precision, ms, options.batch_size / ms * 1e3])
                     except Exception as problem:
-                        outcome.mistakes.append(f"{name}, {label}: {' '.join(str(problem).split())[:300]}")
+                        outcome.mistakes.append(f"{name}, {label}: {one_line(problem, 300)}")
         for library, ways in RIVALS.items():
             if library not in options.rivals.split(","):
                 continue
@@ -123,4 +124,4 @@ def rival(options, name: str, library: str, way: str, precision: str, end: float
         answer = json.loads(done.stdout.splitlines()[-1])
         return float(answer["ms"]), f"loss {answer['loss']}"
     except (ValueError, IndexError, KeyError):
-        return None, f"failed: {' '.join(done.stderr.split())[-200:]}"
+        return None, f"failed: {one_line(done.stderr)}"
