@@ -61,7 +61,10 @@ MISTAKES = [
     ("train --minutes 0", "--minutes must be"),
     ("train --minutes soon", "invalid float value"),
     ("train --batch-size 0", "batch_size must be 1 or more"),
-    ("train --batch-size 46", "batch_size 46 is more than the 45 training images of strokes: give --batch-size 45 or less"),
+    (
+        "train --batch-size 46",
+        "batch_size 46 is more than the 45 training images of strokes: give --batch-size 45 or less",
+    ),
     ("train --seed -1", "seed must be 0 or more"),
     ("train --threads 0", "must be a whole number of 1 or more"),
     ("train --threads two", "must be a whole number of 1 or more"),

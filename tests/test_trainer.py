@@ -151,7 +151,9 @@ def test_validation_uses_the_averaged_parameters_and_puts_the_others_back(tmp_pa
 def test_data_of_another_shape_and_a_batch_of_more_images_than_there_are_are_refused(tmp_path):
     with pytest.raises(UserError, match="images of strokes are \\(1, 28, 28\\), but the network is for"):
         trainer(tmp_path, image_shape=(1, 28, 27))
-    with pytest.raises(UserError, match="batch_size 46 is more than the 45 training images of strokes: give --batch-size 45 or less"):
+    with pytest.raises(
+        UserError, match="batch_size 46 is more than the 45 training images of strokes: give --batch-size 45 or less"
+    ):
         trainer(tmp_path, batch_size=46)
 
 
