@@ -6,6 +6,7 @@ are counted from one, as in the paper: the centre of the first pixel is at 1, th
 Letters: B images, C channels, A pixels along one side (W or H), N filters along one side.
 """
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -52,12 +53,21 @@ def row_sums(values: Array, out: Array, xp) -> Array:
     return out
 
 
+def faintest(dtype) -> float:
+    """Return the cube root of the least normal number: products of three weights no smaller are normal numbers too."""
+    return float(np.finfo(dtype).tiny) ** (1 / 3)
+
+
 def filterbank(trace: FilterTrace, t: int, window: Array, longest: int, axis: int, xp) -> Array:
     """Fill and return trace.F[t] (B, N, A): row i is exp(-(a - mu_i)² / (2 sigma²)) over a = 1..A, divided by its sum.
 
     The row is normalised in log space (eqs 25, 26 without an epsilon): with a* the pixel nearest to mu,
         (a - mu)² - (a* - mu)² = (a - a*) (a - a* + 2 (a* - mu)),
     which is at least 0, is 0 at a*, and loses no digits however far outside the image the filter is.
+
+    `faintest` is taken from every term, and what it exceeds becomes 0. That is far below rounding (2e-13 of a row's
+    largest in single precision, 3e-103 in double), but without it the far pixels are subnormal numbers, and so is what
+    is multiplied by them: such an operand costs an Intel processor a hundred ordinary ones (docs/speed.md).
     """
     F, nearest, remainder, offset = trace.F[t], trace.nearest[t], trace.remainder[t], trace.offset
     N, A = F.shape[1:]
@@ -71,7 +81,10 @@ def filterbank(trace: FilterTrace, t: int, window: Array, longest: int, axis: in
     xp.add(offset, remainder[:, :, None], out=F)
     F *= offset
     F *= (-0.5 * xp.exp(-window[:, 2]))[:, None, None]  # -1 / (2 sigma²)
+    xp.maximum(F, math.log(np.finfo(F.dtype).tiny), out=F)  # so that exp gives no subnormal number either
     xp.exp(F, out=F)
+    F -= faintest(F.dtype)
+    xp.maximum(F, 0.0, out=F)
     F /= row_sums(F, trace.row, xp)[:, :, None]  # between 1 and A: the term of a* is 1
     return F
 

@@ -1,5 +1,7 @@
 """Attention: the filterbank, reading and writing, near the image, far outside it, with tiny and huge filters."""
 
+import math
+
 import gradcheck
 import numpy as np
 import plain
@@ -10,6 +12,7 @@ from minidraw.attention import (
     FilterTrace,
     ReadTrace,
     WriteTrace,
+    faintest,
     filterbank,
     filterbank_backward,
     place,
@@ -151,7 +154,7 @@ def test_windows_far_away_tiny_and_huge(kind, row):
     part = make(kind, np.tile(FAR[row], (B, 1)))
     gradcheck.check_values(part)
     gradcheck.check_autograd(part)
-    gradcheck.check_float32(part)
+    gradcheck.check_float32(part, least=1e-10)  # weights below attention.faintest carry none
 
 
 @PARTS
@@ -184,6 +187,17 @@ def test_every_row_sums_to_one(dtype):
     for F in make(Filterbank).forward(window=FAR.astype(dtype)):
         assert F.dtype == dtype and np.all(F >= 0)
         assert np.abs(F.sum(axis=2, dtype=np.float64) - 1).max() <= W * np.finfo(dtype).eps
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_no_weight_is_subnormal(dtype):
+    """Nor so small that its product with two others is; what is not 0 is from `faintest` on, but for rounding."""
+    windows = 0.5 * np.random.default_rng(5).standard_normal((40, 5))
+    windows[:, 2] = np.linspace(-8, 4, 40)  # sigma from a fiftieth of a pixel to seven pixels
+    trace = FilterTrace(gradcheck.nans(dtype), 1, 40, 28, N)
+    F = filterbank(trace, 0, windows.astype(dtype), 28, 0, np)
+    assert (F == 0).any() and F[F > 0].min() > np.finfo(dtype).eps * faintest(dtype) / 28
+    assert abs(math.log(faintest(dtype)) * 3 - math.log(np.finfo(dtype).tiny)) < 1e-9
 
 
 def test_far_outside_a_filter_sees_the_nearest_pixel():
