@@ -39,11 +39,19 @@ class Checkpoint:
     vectors: dict[str, np.ndarray]
 
     def network(self, backend: str = "numpy", threads: int | None = None) -> Network:
-        """Return the network with its averaged parameters, the ones to evaluate and draw with."""
+        """Return the network with its averaged parameters, the ones to evaluate and draw with.
+
+        It takes as many glimpses as its run has come to; see Experiment.glimpses.
+        """
         network = NETWORKS[self.experiment.network]
-        model = network(self.experiment.model, backend, self.vectors["average"].dtype.name, threads=threads)
+        config = dataclasses.replace(self.experiment.model, glimpses=self.glimpses())
+        model = network(config, backend, self.vectors["average"].dtype.name, threads=threads)
         model.flat_params[:] = model.xp.asarray(self.vectors["average"])
         return model
+
+    def glimpses(self) -> int:
+        """Return how many glimpses the run has come to: all, unless it still grows them."""
+        return self.state.get("glimpses", self.experiment.model.glimpses)
 
 
 def save(path: Path, checkpoint: Checkpoint) -> None:
@@ -127,7 +135,10 @@ def _read(archive: zipfile.ZipFile, file_size: int) -> Checkpoint:
                 raise _Damaged(f"{name} has numbers that are not finite")
     if "average" not in vectors:
         raise _Damaged("it holds no parameters")
-    return Checkpoint(experiment, dict(header["state"]), vectors)
+    checkpoint = Checkpoint(experiment, dict(header["state"]), vectors)
+    if type(checkpoint.glimpses()) is not int or not 1 <= checkpoint.glimpses() <= experiment.model.glimpses:
+        raise _Damaged(f"it claims {checkpoint.glimpses()!r} of {experiment.model.glimpses} glimpses")
+    return checkpoint
 
 
 def _array(archive: zipfile.ZipFile, name: str, dtypes: tuple, longest: int) -> np.ndarray:

@@ -40,7 +40,7 @@ class Chart(NamedTuple):
 class Heat(NamedTuple):
     """The KL of every glimpse over time."""
 
-    values: np.ndarray  # (T, columns), nats per image
+    values: np.ndarray  # (T, columns), nats per image; NaN where so many glimpses were not taken yet
     first: float  # updates of the first and last column
     last: float
 
@@ -54,6 +54,7 @@ class Kind(NamedTuple):
     fields: dict[str, str]  # of metrics.jsonl: what the curve is called
     factor: float = 1.0
     from_zero: bool = True
+    only_if_it_changes: bool = False
     cost: bool = False  # a result, not a sign of how the training goes
 
 
@@ -102,6 +103,7 @@ PROGRESS = (
     Kind("Gradient norm", "nats per unit of parameter", "global norm, before clipping", {"gradient_norm": "norm"}),
     Kind("Learning rate", "per update", "of Adam: rise, plateau, fall to 0", {"learning_rate": "rate"}),
     Kind("Speed", "images per second", "of training alone", {"images_per_second": "speed"}),
+    Kind("Glimpses", "glimpses", "T, that a minibatch is given", {"glimpses": "glimpses"}, only_if_it_changes=True),
 )
 
 
@@ -134,7 +136,7 @@ def thin(values: np.ndarray, most: int) -> np.ndarray:
 def chart(kind: Kind, curves: list[Curve], across: str = UPDATES) -> Chart | None:
     """Return a chart of the curves that have points, or None; a steep start, which would hide all else, is cut off."""
     curves = [curve for curve in curves if len(curve.x)]
-    if not curves:
+    if not curves or (kind.only_if_it_changes and all(np.ptp(curve.y) == 0 for curve in curves)):
         return None
     settled = np.concatenate([c.y[int(np.ceil(SETTLED * len(c.y))) if len(c.y) > 9 else 0 :] for c in curves])
     low, high = (0.0 if kind.from_zero else settled.min()), np.percentile(settled, 98)
@@ -159,7 +161,12 @@ def charts(lines: list[dict], network: str, across: str = UPDATES, cost_only: bo
 def heat(lines: list[dict]) -> Heat | None:
     """Return the KL of every glimpse over updates, or None where there is none, as of a classifier."""
     rows = [(line["step"], line["latent_per_step"]) for line in lines if isinstance(line.get("latent_per_step"), list)]
-    rows = [(step, nats) for step, nats in rows if nats and len(nats) == len(rows[-1][1])]
+    rows = [(step, nats) for step, nats in rows if nats]
     if not rows:
         return None
-    return Heat(thin(np.array([nats for _, nats in rows], np.float64).T, MOST_COLUMNS), rows[0][0], rows[-1][0])
+    bundles = np.array_split(np.arange(len(rows)), min(len(rows), MOST_COLUMNS))
+    values = np.full((max(len(nats) for _, nats in rows), len(bundles)), np.nan)
+    for column, bundle in zip(values.T, bundles, strict=True):
+        taken = min(len(rows[i][1]) for i in bundle)
+        column[:taken] = np.mean([rows[i][1][:taken] for i in bundle], axis=0)
+    return Heat(values, rows[0][0], rows[-1][0])

@@ -1,5 +1,6 @@
 """What DRAW and RAM have in common: parameters by name in one vector, and minibatches computed on every core."""
 
+import dataclasses
 import math
 from abc import ABC, abstractmethod
 from typing import Any, ClassVar
@@ -62,6 +63,17 @@ class Network(ABC):
     @abstractmethod
     def start_values(config: Any, seed: int) -> np.ndarray:
         """Return the parameters that training starts from, one flat float64 vector."""
+
+    def unroll(self, glimpses: int) -> None:
+        """Take that many glimpses from the next call on: no parameter depends on how many.
+
+        Raises UserError where that is no count.
+        """
+        if glimpses != self.config.glimpses:
+            self.config = dataclasses.replace(self.config, glimpses=glimpses)
+            self._shard.unroll(self.config)
+            if self._workers:
+                self._workers.unroll(self.config)
 
     def _on_every_core(self, task: str, *inputs: Array) -> list[np.ndarray]:
         """Do the first shard's part of a task here while workers do the others; return the outputs on the host.

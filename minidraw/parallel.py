@@ -65,6 +65,10 @@ class Workers:
         self.processes: list[subprocess.Popen] = []
         self.images = 0
 
+    def unroll(self, config: Any) -> None:
+        """Go on with a config of another number of glimpses: the next call shares memory of other shapes."""
+        self.config, self.images = config, 0
+
     def start(self, task: str, params: np.ndarray, inputs: Sequence[np.ndarray], bounds: list) -> None:
         """Have worker k do a task of the network's Shard on the images of bounds[k + 1]; returns at once.
 
@@ -134,7 +138,8 @@ class Workers:
         with shared_file(sum(map(math.prod, shapes)) * self.dtype.itemsize) as path:
             self.inputs, self.outputs = batch_views(path, self.network, self.config, images, self.dtype)
             for process in self.processes:
-                self._tell(process, {"task": "share", "path": path, "images": images})
+                order = {"task": "share", "path": path, "images": images, "glimpses": self.config.glimpses}
+                self._tell(process, order)
             for process in self.processes:
                 self._await(process)
         self.images = images
@@ -190,6 +195,8 @@ def serve() -> None:
         for line in sys.stdin:
             order = json.loads(line)
             if order["task"] == "share":
+                config = dataclasses.replace(config, glimpses=order["glimpses"])
+                shard.unroll(config)
                 inputs, outputs = batch_views(order["path"], network, config, order["images"], dtype)
             else:
                 mine = slice(order["first"], order["last"])

@@ -44,6 +44,10 @@ class Shard(ABC):
     def make_trace(self, alloc, images: int) -> Any:
         """Return a trace for that many images, its arrays made by alloc(*shape)."""
 
+    def unroll(self, config: Any) -> None:
+        """Go on with a config of another number of glimpses; the memory is kept."""
+        self.config, self.images, self.trace = config, 0, None
+
     def trace_for(self, images: int) -> Any:
         """Return the trace for that many images: the one at hand if it fits, else carved from the same memory."""
         if images != self.images:

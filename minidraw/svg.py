@@ -105,12 +105,13 @@ def shortened(value: float) -> float:
 
 def heat(found: Heat) -> str:
     """Return the KL of glimpses over time as a figure, and its scale."""
-    high = float(found.values.max()) or 1.0
+    high = float(np.nanmax(found.values)) or 1.0
     colours = np.array(MAGMA, np.float64)  # (5, 3)
     stops = np.linspace(0, 1, len(colours))
 
     def paint(values: np.ndarray) -> str:
-        pixels = np.stack([np.interp(values, stops, channel) for channel in colours.T], axis=-1).astype(np.uint8)
+        channels = [np.interp(np.nan_to_num(values), stops, channel) for channel in colours.T]
+        pixels = np.stack([*channels, np.where(np.isnan(values), 0, 255)], axis=-1).astype(np.uint8)
         return data_uri(iio.imwrite("<bytes>", pixels, extension=".png", plugin="pillow"), "png")
 
     T = len(found.values)

@@ -88,18 +88,34 @@ class Trainer:
         self.seconds = 0.0  # spent training, in all sittings
         self.reporting = 0.0  # spent on reports, in this sitting
         self.validation = ""  # what was last measured on held-out images, in words
-        self.sums = [0.0] * (2 + self.task.row_length)  # of seconds, gradient norms and rows since the last line logged
-        self.rows = 0  # how many they are
         self.permutation: tuple[int, np.ndarray] = (-1, np.empty(0))
-        alone_on_gpu = isinstance(model.xp, Device) and self.ranks.size == 1
-        settings = config.batch_size, config.clip, config.seed
-        self.on_device = TrainingStep(self.task, self.adam, *settings) if alone_on_gpu else None
-        self.asked = False  # whether that has steps of which nothing is known yet
+        self.asked = False  # whether the GPU has steps of which nothing is known yet
+        self.unroll(self.experiment.glimpses(0.0))
 
     def write_to(self, folder: Path) -> None:
         """Let all that the run leaves go to `folder`."""
         self.folder = Path(folder)
         self.log = Log(self.folder)
+
+    def unroll(self, glimpses: int) -> None:
+        """Let updates take that many glimpses from now on, and begin a line of the log for them."""
+        self.model.unroll(glimpses)
+        self.sums = [0.0] * (2 + self.task.row_length)  # of seconds, gradient norms and rows since the last line logged
+        self.rows = 0  # how many they are
+        alone_on_gpu = isinstance(self.model.xp, Device) and self.ranks.size == 1
+        settings = self.config.batch_size, self.config.clip, self.config.seed
+        self.on_device = TrainingStep(self.task, self.adam, *settings) if alone_on_gpu else None
+        if self.on_device is not None:
+            self.on_device.load(self.step, self.adam.updates, self.skipped, self.skipped_in_a_row)
+
+    def grow(self) -> None:
+        """Let the next update take as many glimpses as are due at this place of the run."""
+        due = self.experiment.glimpses(self.progress())
+        if due != self.model.config.glimpses:
+            self.collect()
+            if self.rows and self.ranks.rank == 0:
+                self.log_window()
+            self.unroll(due)
 
     def chosen(self, step: int) -> np.ndarray:
         """Return which images are in a step's minibatch; every image comes once an epoch, in fresh order."""
@@ -208,11 +224,13 @@ class Trainer:
             write_atomic(self.folder / "config.json", (json.dumps(self.description(), indent=2) + "\n").encode())
             self.report(ended=False)
         self.ranks.check_same(self.vectors())
+        self.grow()
         total, quiet = None if config.minutes else config.steps, None if first else True
         with Interruptible() as interrupted, tqdm(total=total, initial=self.step, unit="step", disable=quiet) as bar:
             while self.progress() < 1 and not (stopped := self.ranks.any(interrupted.signals)):
                 self.update()
                 bar.update()
+                self.grow()
                 if any(self.step % n == 0 for n in (config.log_every, config.validate_every, config.checkpoint_every)):
                     self.collect()  # before the clock is read: waiting is training
                 last = self.progress() >= 1
@@ -243,6 +261,7 @@ class Trainer:
         fields, words = self.task.summary(means)
         self.log.write(
             step=self.step,
+            glimpses=self.model.config.glimpses,
             epoch=self.step * self.config.batch_size / len(self.data.train),
             **fields,
             gradient_norm=norm,
@@ -252,7 +271,12 @@ class Trainer:
             skipped=self.skipped,
         )
         self.sums, self.rows = [0.0] * len(self.sums), 0
-        return words
+        return words + self.of_all()
+
+    def of_all(self) -> str:
+        """Return in words how many glimpses are taken, if it is not all of them."""
+        taken, every = self.model.config.glimpses, self.experiment.model.glimpses
+        return f", {taken} of {every} glimpses" if taken < every else ""
 
     def validate(self) -> dict:
         """Measure on held-out images with the averaged parameters; log and return it."""
@@ -261,7 +285,9 @@ class Trainer:
         count = min(config.validation_images or images, images)
         with averaged(self.model, self.adam), np.errstate(all="ignore"):  # what is not finite shows
             fields, self.validation = self.task.validate(count, stream(config.seed, VALIDATION))
-        self.log.write(step=self.step, **fields, validation_images=count, seconds=self.seconds)
+        self.validation += self.of_all()
+        glimpses = self.model.config.glimpses
+        self.log.write(step=self.step, glimpses=glimpses, **fields, validation_images=count, seconds=self.seconds)
         return fields
 
     def draw(self) -> None:
@@ -302,6 +328,7 @@ class Trainer:
             "seconds": self.seconds,
             "sums": self.sums,
             "rows": self.rows,
+            "glimpses": self.model.config.glimpses,
         }
         vectors = self.vectors()
         self.ranks.check_same(vectors)
@@ -321,6 +348,7 @@ class Trainer:
         if checkpoint.experiment.model != self.experiment.model:
             raise UserError("this checkpoint is of another network: its sizes differ from the run's")
         adam, state = self.adam, checkpoint.state
+        self.model.unroll(checkpoint.glimpses())
         if not self.is_state(state):
             raise UserError("this checkpoint does not tell where its run stands and cannot be trained further")
         targets = (adam.params, adam.average, adam.mean, adam.square)
@@ -328,9 +356,8 @@ class Trainer:
             target[:] = self.model.xp.asarray(checkpoint.vectors[name])
         self.step, adam.updates, self.skipped = state["step"], state["updates"], state["skipped"]
         self.skipped_in_a_row, self.seconds = state["skipped_in_a_row"], state["seconds"]
+        self.unroll(checkpoint.glimpses())
         self.sums, self.rows = state["sums"], state["rows"]
-        if self.on_device is not None:
-            self.on_device.load(self.step, adam.updates, self.skipped, self.skipped_in_a_row)
 
     def is_state(self, state: dict) -> bool:
         """Tell whether `state`, read from a file, is one that `save` writes."""
@@ -338,7 +365,7 @@ class Trainer:
         counts, sums, seconds = [state.get(name) for name in names], state.get("sums"), state.get("seconds")
         if not all(type(count) is int and 0 <= count < 1 << 53 for count in counts):
             return False
-        if type(sums) is not list or len(sums) != len(self.sums):
+        if type(sums) is not list or len(sums) != 2 + self.task.row_length:
             return False
         return all(type(number) is float and math.isfinite(number) for number in (seconds, *sums)) and seconds >= 0
 
