@@ -60,10 +60,9 @@ class Task(ABC):
     def device_row(self, outputs: tuple, inputs: Sequence[Array], row: Array) -> None:
         """Fill `row` on the device as `row` of the loss would, from what the network's Shard was given and gave."""
 
-    @property
     @abstractmethod
-    def row_length(self) -> int:
-        """How many numbers a row has."""
+    def row_length(self, glimpses: int) -> int:
+        """Return how many numbers a row of so many glimpses has."""
 
     @abstractmethod
     def row(self, loss: Any) -> list[float]:
@@ -107,10 +106,9 @@ class DrawingTask(Task):
         row[0] = reconstruction.mean()
         row[1:] = latent.mean(axis=1)
 
-    @property
-    def row_length(self) -> int:
-        """One more than glimpses."""
-        return 1 + self.model.config.glimpses
+    def row_length(self, glimpses: int) -> int:
+        """Return one more than glimpses."""
+        return 1 + glimpses
 
     def row(self, loss: Loss) -> list[float]:
         """Return the reconstruction loss and the KL of every glimpse, in nats."""
@@ -185,9 +183,8 @@ class ClassifyingTask(Task):
         row[0] = (log_p * hot).sum() / -len(hot)
         row[1] = (log_p.argmax(axis=1) != hot.argmax(axis=1)).mean(dtype=row.dtype)
 
-    @property
-    def row_length(self) -> int:
-        """Two."""
+    def row_length(self, glimpses: int) -> int:
+        """Return 2, whatever the glimpses."""
         return 2
 
     def row(self, loss: RAMLoss) -> list[float]:

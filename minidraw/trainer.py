@@ -100,7 +100,9 @@ class Trainer:
     def unroll(self, glimpses: int) -> None:
         """Let updates take that many glimpses from now on, and begin a line of the log for them."""
         self.model.unroll(glimpses)
-        self.sums = [0.0] * (2 + self.task.row_length)  # of seconds, gradient norms and rows since the last line logged
+        self.sums = [0.0] * (
+            2 + self.task.row_length(glimpses)
+        )  # of seconds, gradient norms and rows since the last line logged
         self.rows = 0  # how many they are
         alone_on_gpu = isinstance(self.model.xp, Device) and self.ranks.size == 1
         settings = self.config.batch_size, self.config.clip, self.config.seed
@@ -348,7 +350,6 @@ class Trainer:
         if checkpoint.experiment.model != self.experiment.model:
             raise UserError("this checkpoint is of another network: its sizes differ from the run's")
         adam, state = self.adam, checkpoint.state
-        self.model.unroll(checkpoint.glimpses())
         if not self.is_state(state):
             raise UserError("this checkpoint does not tell where its run stands and cannot be trained further")
         targets = (adam.params, adam.average, adam.mean, adam.square)
@@ -361,11 +362,12 @@ class Trainer:
 
     def is_state(self, state: dict) -> bool:
         """Tell whether `state`, read from a file, is one that `save` writes."""
-        names = ("step", "updates", "skipped", "skipped_in_a_row", "rows")
+        names, most = ("step", "updates", "skipped", "skipped_in_a_row", "rows"), self.experiment.model.glimpses
         counts, sums, seconds = [state.get(name) for name in names], state.get("sums"), state.get("seconds")
-        if not all(type(count) is int and 0 <= count < 1 << 53 for count in counts):
+        glimpses = state.get("glimpses", most)  # older checkpoints have always taken all
+        if not all(type(count) is int and 0 <= count < 1 << 53 for count in (*counts, glimpses)):
             return False
-        if type(sums) is not list or len(sums) != 2 + self.task.row_length:
+        if not 1 <= glimpses <= most or type(sums) is not list or len(sums) != 2 + self.task.row_length(glimpses):
             return False
         return all(type(number) is float and math.isfinite(number) for number in (seconds, *sums)) and seconds >= 0
 

@@ -25,6 +25,7 @@ pytestmark = pytest.mark.usefixtures("gpu")
 TINY = {
     "draw": experiment(steps=12, clip=2.0),  # which some gradients exceed
     "no attention": experiment(steps=12, read_size=None, write_size=None),
+    "growing": experiment(steps=12, glimpse_warmup=0.5, glimpse_start=0.7),
     "ram": Experiment(RAMConfig((1, 28, 28), 3, 4, 7), experiment(steps=12).train),
 }
 networks = pytest.mark.parametrize("network", TINY)
@@ -112,10 +113,19 @@ def test_decide(monkeypatch, order):
 # Steps
 
 
-@pytest.mark.parametrize("network, order", list(zip(TINY, ("backward", "forward", "scrambled"), strict=True)))
+@pytest.mark.parametrize(
+    "network, order", list(zip(TINY, ("backward", "forward", "scrambled", "scrambled"), strict=True))
+)
 def test_a_run_comes_to_what_numpy_comes_to(tmp_path, monkeypatch, network, order):
     """With the noise of the kernel on the host; validation, with more images at once, comes between."""
     monkeypatch.setattr(strictcuda.Kernel, "order", order)
+    recorded = {}
+
+    def record(self, usual=TrainingStep.record):
+        usual(self)
+        recorded[self.model.config.glimpses] = self.graph
+
+    monkeypatch.setattr(TrainingStep, "record", record)
 
     def inputs(self, chosen, images, noise, usual=DrawingTask.inputs):
         x, drawn = usual(self, chosen, images, noise)
@@ -124,7 +134,8 @@ def test_a_run_comes_to_what_numpy_comes_to(tmp_path, monkeypatch, network, orde
     monkeypatch.setattr(DrawingTask, "inputs", inputs)
     host, device = made(network, tmp_path / "host", "numpy"), made(network, tmp_path / "device")
     assert host.run() and device.run()
-    assert device.on_device.graph.launches == 11, "all steps but the first"
+    assert list(recorded) == ([2, 3] if network == "growing" else [3]), "a graph for every number of glimpses"
+    assert sum(graph.launches for graph in recorded.values()) == 12 - len(recorded), "all steps but each one's first"
     for got, expected in zip(device.vectors(), host.vectors(), strict=True):
         assert_close(got, expected, 1e-3)  # Adam divides by square roots of small numbers
     for name in ("step", "skipped", "skipped_in_a_row"):
@@ -237,7 +248,7 @@ def test_a_run_stopped_and_resumed(tmp_path, monkeypatch, network):
     monkeypatch.setattr(trainer.Interruptible, "__enter__", usual)
     second = made(network, tmp_path / "parts")
     second.restore(checkpoints.load(tmp_path / "parts"))
-    assert second.run() and second.on_device.graph.launches == 6
+    assert second.run() and second.on_device.graph.launches == (6 if network != "growing" else 5)
     assert_same_run(tmp_path / "parts", tmp_path / "whole")
 
 

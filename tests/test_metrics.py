@@ -52,7 +52,11 @@ def test_the_table_has_the_numbers_of_the_lines(tmp_path):
     lines, damaged = read(tmp_path / "metrics.jsonl")
     assert rows(tmp_path) == lines and len(lines) == 7 and damaged == 0
     header = (tmp_path / "metrics.csv").read_text().splitlines()[0].split(",")
-    assert header[:2] == ["step", "epoch"] and "latent_per_step_3" in header and "latent_per_step_4" not in header
+    assert (
+        header[:3] == ["step", "glimpses", "epoch"]
+        and "latent_per_step_3" in header
+        and "latent_per_step_4" not in header
+    )
 
 
 def test_the_table_follows_when_lines_are_dropped(tmp_path):

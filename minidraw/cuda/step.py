@@ -57,9 +57,10 @@ class TrainingStep:
         zeros = self.xp.zeros
         self.inputs = [zeros([images if size is None else size for size in shape], model.dtype) for shape in shapes]
         self.feed = Feed(self.xp, self.inputs[:-1] if task.noisy else self.inputs)
-        self.row, self.squares = zeros(task.row_length, model.dtype), zeros(SQUARES, model.dtype)
+        length = task.row_length(model.config.glimpses)
+        self.row, self.squares = zeros(length, model.dtype), zeros(SQUARES, model.dtype)
         self.rate, self.verdict = zeros(1, model.dtype), zeros(5, model.dtype)
-        self.counts, self.sums = zeros(COUNTS, np.int64), zeros(1 + task.row_length, np.float64)
+        self.counts, self.sums = zeros(COUNTS, np.int64), zeros(1 + length, np.float64)
         self.stream, self.pool = self.xp.cuda.Stream(), self.xp.cuda.MemoryPool()
         self.capture, self.warm, self.graph = capture, False, None
 

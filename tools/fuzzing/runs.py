@@ -10,6 +10,7 @@ from minidraw import checkpoint, page, presets, trainer
 from minidraw import metrics as run_metrics
 from minidraw.network import parameter_count
 from minidraw.networks import NETWORKS
+from minidraw.tasks import DrawingTask
 
 from .formats import npy, zipped
 from .target import put, target
@@ -17,7 +18,8 @@ from .target import put, target
 SMALL = presets.preset("strokes").replace(
     image_shape=(1, 3, 4), glimpses=2, read_size=2, write_size=2, enc_size=2, dec_size=2, latent_size=2
 )
-STATE = {"step": 3, "updates": 3, "skipped": 0, "skipped_in_a_row": 0, "seconds": 0.5, "sums": [1.0] * 5, "rows": 1}
+STATE = {"step": 3, "updates": 3, "skipped": 0, "skipped_in_a_row": 0, "seconds": 0.5}
+STATE |= {"sums": [1.0] * 5, "rows": 1, "glimpses": 2}
 
 
 def vectors() -> dict[str, np.ndarray]:
@@ -80,7 +82,7 @@ def checkpoint_state(data: bytes) -> None:
     with contextlib.suppress(ValueError):
         state = json.loads(data)
         of = trainer.Trainer.__new__(trainer.Trainer)
-        of.sums = [0.0] * 5
+        of.experiment, of.task = SMALL, DrawingTask.__new__(DrawingTask)
         if isinstance(state, dict) and of.is_state(state):
             assert state["step"] + state["updates"] + state["skipped"] + sum(state["sums"]) >= -np.inf
 
