@@ -6,6 +6,7 @@ are counted from one, as in the paper: the centre of the first pixel is at 1, th
 Letters: B images, C channels, A pixels along one side (W or H), N filters along one side.
 """
 
+import functools
 import math
 from typing import NamedTuple
 
@@ -53,9 +54,11 @@ def row_sums(values: Array, out: Array, xp) -> Array:
     return out
 
 
-def faintest(dtype) -> float:
-    """Return the cube root of the least normal number: products of three weights no smaller are normal numbers too."""
-    return float(np.finfo(dtype).tiny) ** (1 / 3)
+@functools.cache
+def faintest(dtype: np.dtype) -> tuple[float, float]:
+    """Return the cube root of the least normal number, its logarithm first: products of three such are normal too."""
+    exponent = math.log(np.finfo(dtype).tiny) / 3
+    return exponent, float(np.exp(np.full(64, exponent, dtype))[0])  # of an array, as below: exactly what F has there
 
 
 def filterbank(trace: FilterTrace, t: int, window: Array, longest: int, axis: int, xp) -> Array:
@@ -65,9 +68,9 @@ def filterbank(trace: FilterTrace, t: int, window: Array, longest: int, axis: in
         (a - mu)² - (a* - mu)² = (a - a*) (a - a* + 2 (a* - mu)),
     which is at least 0, is 0 at a*, and loses no digits however far outside the image the filter is.
 
-    `faintest` is taken from every term, and what it exceeds becomes 0. That is far below rounding (2e-13 of a row's
-    largest in single precision, 3e-103 in double), but without it the far pixels are subnormal numbers, and so is what
-    is multiplied by them: such an operand costs an Intel processor a hundred ordinary ones (docs/speed.md).
+    From every term the faintest is taken, and what would be fainter becomes 0. That is far below rounding (2e-13 of a
+    row's largest in single precision, 3e-103 in double), but without it the far pixels are subnormal numbers, and so is
+    what is multiplied by them: such an operand costs an Intel processor a hundred ordinary ones (docs/speed.md).
     """
     F, nearest, remainder, offset = trace.F[t], trace.nearest[t], trace.remainder[t], trace.offset
     N, A = F.shape[1:]
@@ -81,10 +84,10 @@ def filterbank(trace: FilterTrace, t: int, window: Array, longest: int, axis: in
     xp.add(offset, remainder[:, :, None], out=F)
     F *= offset
     F *= (-0.5 * xp.exp(-window[:, 2]))[:, None, None]  # -1 / (2 sigma²)
-    xp.maximum(F, math.log(np.finfo(F.dtype).tiny), out=F)  # so that exp gives no subnormal number either
+    exponent, term = faintest(F.dtype)
+    xp.clip(F, exponent, 0.0, out=F)  # NumPy's maximum with a number takes longer
     xp.exp(F, out=F)
-    F -= faintest(F.dtype)
-    xp.maximum(F, 0.0, out=F)
+    F -= term
     F /= row_sums(F, trace.row, xp)[:, :, None]  # between 1 and A: the term of a* is 1
     return F
 

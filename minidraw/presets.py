@@ -36,7 +36,7 @@ class TrainConfig:
     validate_every: int = 1000  # updates between bounds on held-out images
     validation_images: int = 1000  # the first of the validation split; 0: all
     checkpoint_every: int = 1000  # updates between checkpoints
-    pictures_every: int = 5000  # updates between new samples.gif
+    pictures_every: int = 0  # updates between new samples.gif; 0: with every validation
 
     def __post_init__(self):
         for field in dataclasses.fields(self):
@@ -61,7 +61,7 @@ class TrainConfig:
 KINDS = {int: numbers.Integral, float: numbers.Real, str: str}
 # RAM first: its read_size cannot be none, but DRAW's can, and --set is parsed before it is known whose it is.
 CONFIGS = (RAMConfig, DRAWConfig, TrainConfig)
-COUNTS = ("batch_size", "steps", "log_every", "validate_every", "checkpoint_every", "pictures_every")
+COUNTS = ("batch_size", "steps", "log_every", "validate_every", "checkpoint_every")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -8,6 +8,7 @@ import contextlib
 import dataclasses
 import json
 import math
+import os
 import sys
 import time
 from pathlib import Path
@@ -28,7 +29,7 @@ from .metrics import Log
 from .network import Network
 from .networks import NETWORKS
 from .optim import Adam, global_norm
-from .page import write_report
+from .page import duration, write_report
 from .presets import Experiment
 from .ranks import Ranks
 from .shard import parts
@@ -38,6 +39,8 @@ ORDER, IMAGES, NOISE, VALIDATION = range(4)  # streams of random numbers
 FILES = ("config.json", "metrics.jsonl", "metrics.csv", "checkpoint.npz", "report.html", *PICTURES)  # of a run's folder
 REPORTING = 0.003  # largest share of the time that goes into reports while a run goes on
 HOPELESS = 100  # updates in a row that are not finite
+FIRST_PICTURES = 10.0  # seconds after which a run shows something for the first time
+TIMED = 5  # updates after which it is told how long a run will take
 
 
 class Diverged(UserError):
@@ -100,10 +103,8 @@ class Trainer:
     def unroll(self, glimpses: int) -> None:
         """Let updates take that many glimpses from now on, and begin a line of the log for them."""
         self.model.unroll(glimpses)
-        self.sums = [0.0] * (
-            2 + self.task.row_length(glimpses)
-        )  # of seconds, gradient norms and rows since the last line logged
-        self.rows = 0  # how many they are
+        # Since the last line logged: sums of seconds, gradient norms and rows, and how many they are.
+        self.sums, self.rows = [0.0] * (2 + self.task.row_length(glimpses)), 0
         alone_on_gpu = isinstance(self.model.xp, Device) and self.ranks.size == 1
         settings = self.config.batch_size, self.config.clip, self.config.seed
         self.on_device = TrainingStep(self.task, self.adam, *settings) if alone_on_gpu else None
@@ -214,6 +215,8 @@ class Trainer:
         SIGINT (Ctrl-C) and SIGTERM end it early, after the step at hand and a checkpoint; a second one ends it at once.
         """
         config, first = self.config, self.ranks.rank == 0  # the others write nothing
+        started, sitting = time.perf_counter(), (self.step, self.seconds)
+        pictured = os.path.lexists(self.folder / "samples.gif")
         if first:
             remove_unfinished(self.folder / name for name in FILES)
             self.log.start(self.step)
@@ -240,7 +243,12 @@ class Trainer:
                     self.collect()
                 if first and self.rows and (last or self.step % config.log_every == 0):
                     bar.set_postfix_str(self.log_window())
-                validated, drawn = (last or self.step % n == 0 for n in (config.validate_every, config.pictures_every))
+                if first and self.step == min(sitting[0] + TIMED, config.steps):
+                    self.collect()
+                    bar.write(self.prospect(*sitting), sys.stderr)
+                validated = last or self.step % config.validate_every == 0
+                drawn = last or (self.step % config.pictures_every == 0 if config.pictures_every else validated)
+                drawn |= not pictured and time.perf_counter() - started > FIRST_PICTURES
                 if first and validated:
                     self.validate()
                     bar.write(f"step {self.step}: validation {self.validation}", sys.stderr)
@@ -248,7 +256,9 @@ class Trainer:
                 if last or (self.step % config.checkpoint_every == 0 and not self.skipped_in_a_row):
                     self.save()
                 if first and drawn:
+                    self.collect()
                     self.draw()
+                    pictured = True
                 if first and (validated or drawn) and not last:
                     self.report(ended=False)
             if stopped:
@@ -256,6 +266,24 @@ class Trainer:
         if first:
             self.report(ended=True)
         return self.progress() >= 1
+
+    def prospect(self, step: int, seconds: float) -> str:
+        """Say what is trained on what, where to watch it, and for how long, of a sitting that began at `step`.
+
+        An update with few glimpses takes less time, so those of all the updates left are added up.
+        """
+        config, model = self.config, self.experiment.model
+        shares = np.linspace(self.progress(), 1, 101)
+        glimpses = np.mean([self.experiment.glimpses(share) for share in shares]) / self.model.config.glimpses
+        each = (self.seconds - seconds) / (self.step - step)
+        left = 60 * config.minutes - self.seconds if config.minutes else each * glimpses * (config.steps - self.step)
+        length = f"{config.minutes:g} minutes" if config.minutes else f"{config.steps:,} updates"
+        return (
+            f"training {self.experiment.network.upper()} of {self.model.flat_params.size:,} parameters and "
+            f"{model.glimpses} glimpses on {self.data.name}, {len(self.data.train):,} images of "
+            f"{'×'.join(map(str, model.image_shape))}, for {length}{f' from {step:,} on' if step else ''}: about "
+            f"{duration(max(left, 0.0))} from here on; watch {self.folder / 'report.html'}"
+        )
 
     def log_window(self) -> str:
         """Write the means since the last line to metrics.jsonl and return them in a few words."""

@@ -207,8 +207,8 @@ struct Place {
     }
 };
 
-// attention.faintest: what is taken from every term of a filter's row, so that backends compute one function.
-__device__ inline real faintest() { return sizeof(real) == 4 ? real(2.2737367544323206e-13) : real(2.8126442852362986e-103); }
+// attention.faintest: a third of the logarithm of the least normal number.
+__device__ inline real faintest() { return real(sizeof(real) == 4 ? -29.112181583517703 : -236.13213951075468); }
 
 // Fill F_X (N, W) and F_Y (N, H), a warp for every row. All threads must call it; it ends with a barrier.
 __device__ inline void filterbanks(const real* window, real* F_X, real* F_Y, int H, int W, int N)
@@ -222,7 +222,7 @@ __device__ inline void filterbanks(const real* window, real* F_X, real* F_Y, int
         real sum = 0;
         for (int a = lane; a < A; a += 32) {
             real offset = real(a + 1) - place.nearest;
-            real term = fmax(exp((offset + place.remainder) * offset * scale) - faintest(), real(0));
+            real term = exp(fmax((offset + place.remainder) * offset * scale, faintest())) - exp(faintest());
             F[a] = term;
             sum += term;
         }

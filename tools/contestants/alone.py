@@ -20,6 +20,7 @@ from minidraw.data import Dataset, Images
 from minidraw.model import DRAW
 from minidraw.parallel import cores, shard_bounds
 from minidraw.recurrence import Trace
+from minidraw.tasks import draw_noise
 from minidraw.trainer import Trainer
 
 from .team import ENTRIES, ROOT, Failed, Team, missing
@@ -63,6 +64,30 @@ def step(options) -> Table:
     rows.append(["the whole step with its share of the log", whole + line / log_every, ratio])
     head = ["", "seconds", "of loss and gradients"]
     return Table("The whole training step: minibatch, gradient, clipping, Adam, average, log", head, rows)
+
+
+def trained(options) -> Table:
+    """Time the networks that come with the package beside fresh ones of the same sizes, in turn, on one core."""
+    rows, B = [], options.batch_size
+    for name in checkpoints.pretrained():
+        checkpoint, times = checkpoints.load(name), {}
+        ready = checkpoint.network(threads=1)
+        fresh, rng = type(ready)(checkpoint.experiment.model, threads=1), np.random.default_rng(0)
+        if isinstance(ready, DRAW):  # on what it draws itself
+            x, given = np.round(ready.generate(B)[-1]), draw_noise(ready.config, B, rng)
+            fresh.params["canvas0"][:] = ready.params["canvas0"]  # the mean image, where training begins too
+        else:
+            x = np.float32(rng.random((B, *ready.config.image_shape)) < 0.1)
+            given = rng.integers(ready.config.classes, size=B)
+        for model in (ready, fresh):
+            model.loss_and_grads(x, given)
+        for _ in range(options.rounds * options.runs):
+            timed(times, "fresh", fresh.loss_and_grads, x, given)
+            timed(times, "trained", ready.loss_and_grads, x, given)
+        ratio = statistics.median(b / a for a, b in zip(times["fresh"], times["trained"], strict=True))
+        rows.append([name, *(statistics.median(times[kind]) for kind in ("fresh", "trained")), ratio])
+    head = ["loss and gradients, one core", "fresh, s", "trained, s", "trained / fresh"]
+    return Table(f"Trained parameters beside fresh ones, {B} images", head, rows)
 
 
 def generation(options) -> Table:
@@ -208,4 +233,4 @@ def python(*arguments: str) -> None:
     subprocess.run(command, env=os.environ | {"PYTHONPATH": path}, check=True, stdout=subprocess.DEVNULL)
 
 
-TABLES = {function.__name__: function for function in (step, generation, start, memory, growth)}
+TABLES = {function.__name__: function for function in (step, trained, generation, start, memory, growth)}
