@@ -40,7 +40,7 @@ FILES = ("config.json", "metrics.jsonl", "metrics.csv", "checkpoint.npz", "repor
 REPORTING = 0.003  # largest share of the time that goes into reports while a run goes on
 HOPELESS = 100  # updates in a row that are not finite
 FIRST_PICTURES = 10.0  # seconds after which a run shows something for the first time
-TIMED = 5  # updates after which it is told how long a run will take
+TIMED = 2.0  # seconds of training, the first update left out, after which it is told how long a run will take
 
 
 class Diverged(UserError):
@@ -107,6 +107,7 @@ class Trainer:
         self.sums, self.rows = [0.0] * (2 + self.task.row_length(glimpses)), 0
         alone_on_gpu = isinstance(self.model.xp, Device) and self.ranks.size == 1
         settings = self.config.batch_size, self.config.clip, self.config.seed
+        self.on_device = None  # lets go of the memory of an earlier one first
         self.on_device = TrainingStep(self.task, self.adam, *settings) if alone_on_gpu else None
         if self.on_device is not None:
             self.on_device.load(self.step, self.adam.updates, self.skipped, self.skipped_in_a_row)
@@ -215,7 +216,7 @@ class Trainer:
         SIGINT (Ctrl-C) and SIGTERM end it early, after the step at hand and a checkpoint; a second one ends it at once.
         """
         config, first = self.config, self.ranks.rank == 0  # the others write nothing
-        started, sitting = time.perf_counter(), (self.step, self.seconds)
+        started, first_update, told = time.perf_counter(), None, False
         pictured = os.path.lexists(self.folder / "samples.gif")
         if first:
             remove_unfinished(self.folder / name for name in FILES)
@@ -243,9 +244,11 @@ class Trainer:
                     self.collect()
                 if first and self.rows and (last or self.step % config.log_every == 0):
                     bar.set_postfix_str(self.log_window())
-                if first and self.step == min(sitting[0] + TIMED, config.steps):
+                first_update = first_update or (self.step, self.seconds)
+                if first and not told and (last or self.seconds > first_update[1] + TIMED):
                     self.collect()
-                    bar.write(self.prospect(*sitting), sys.stderr)
+                    bar.write(self.prospect(*first_update), sys.stderr)
+                    told = True
                 validated = last or self.step % config.validate_every == 0
                 drawn = last or (self.step % config.pictures_every == 0 if config.pictures_every else validated)
                 drawn |= not pictured and time.perf_counter() - started > FIRST_PICTURES
@@ -260,7 +263,7 @@ class Trainer:
                     self.draw()
                     pictured = True
                 if first and (validated or drawn) and not last:
-                    self.report(ended=False)
+                    self.report(ended=False, now=drawn)
             if stopped:
                 self.save()
         if first:
@@ -268,21 +271,22 @@ class Trainer:
         return self.progress() >= 1
 
     def prospect(self, step: int, seconds: float) -> str:
-        """Say what is trained on what, where to watch it, and for how long, of a sitting that began at `step`.
+        """Say what is trained on what, for how long, and where to watch it, by the time since an earlier step.
 
         An update with few glimpses takes less time, so those of all the updates left are added up.
         """
         config, model = self.config, self.experiment.model
         shares = np.linspace(self.progress(), 1, 101)
         glimpses = np.mean([self.experiment.glimpses(share) for share in shares]) / self.model.config.glimpses
-        each = (self.seconds - seconds) / (self.step - step)
+        each = (self.seconds - seconds) / max(1, self.step - step)
         left = 60 * config.minutes - self.seconds if config.minutes else each * glimpses * (config.steps - self.step)
         length = f"{config.minutes:g} minutes" if config.minutes else f"{config.steps:,} updates"
         return (
             f"training {self.experiment.network.upper()} of {self.model.flat_params.size:,} parameters and "
             f"{model.glimpses} glimpses on {self.data.name}, {len(self.data.train):,} images of "
-            f"{'×'.join(map(str, model.image_shape))}, for {length}{f' from {step:,} on' if step else ''}: about "
-            f"{duration(max(left, 0.0))} from here on; watch {self.folder / 'report.html'}"
+            f"{'×'.join(map(str, model.image_shape))}, for {length}"
+            f"{f', about {duration(left)} from update {self.step:,} on' if left > 0 else ''}; "
+            f"watch {self.folder / 'report.html'}"
         )
 
     def log_window(self) -> str:
@@ -325,13 +329,15 @@ class Trainer:
         with averaged(self.model, self.adam), np.errstate(all="ignore"):
             self.task.pictures(self.folder, self.config.seed, self.step, thorough=self.progress() >= 1)
 
-    def report(self, ended: bool) -> None:
-        """Write report.html. While the run goes on, a failure is told and no more: the training is worth more.
+    def report(self, ended: bool, now: bool = False) -> None:
+        """Write report.html, `now` or where time allows.
+
+        While the run goes on, a failure is told and no more: the training is worth more.
 
         At the end of a sitting, when all else is written, it is raised: UserError where the file cannot be written.
         """
         started = time.perf_counter()
-        if not ended and self.reporting > REPORTING * self.seconds:
+        if not (ended or now) and self.reporting > REPORTING * self.seconds:
             return  # the next one comes soon enough
         try:
             write_report(self.folder, running=not ended)

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from minidraw import DRAWConfig, UserError
+from minidraw.attention import windows
 from minidraw.config import parameter_shapes, parameter_views, start_values
 
 C, H, W, N, M, E, D, Z = 3, 11, 13, 5, 6, 10, 9, 8
@@ -56,6 +57,15 @@ def test_start_values():
         i, f, o, g = np.split(params[f"{name}.b"], 4)
         assert len(i) == h and np.all(f == 1) and not np.any([*i, *o, *g])
     assert abs(params["encoder.W"].std() * math.sqrt(len(params["encoder.W"])) - 1) < 0.05
+
+
+@pytest.mark.parametrize("size, stride, sigma", [(2, 27 / math.e, 0.45 * 27 / math.e), (5, 27 / 4, math.exp(0.5))])
+def test_the_first_grid_lies_on_the_image(size, stride, sigma):
+    config = DRAWConfig(read_size=size)
+    params = parameter_views(start_values(config, seed=0), parameter_shapes(config))
+    of = windows(params["read.b"], config.image_shape, size)
+    assert np.array_equal(of.centre, [14.5, 14.5]) and of.stride == pytest.approx(stride)
+    assert of.sigma == pytest.approx(sigma) and sigma > 0.2 * stride, "or there are gaps between the filters"
 
 
 def test_defaults_are_the_papers_mnist():

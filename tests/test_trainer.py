@@ -302,7 +302,48 @@ def test_a_run_leaves_a_folder_with_all_that_came_of_it(tmp_path, capsys):
         f"+ latent {validation[-1]['validation_latent']:.2f}), 25 steps, 0.0 minutes",
         f"pictures: {folder / 'samples.gif'}; all about it: {folder / 'report.html'}",
     ]
-    assert [line.partition(":")[0] for line in err.splitlines()] == ["step 10", "step 20", "step 25"]
+    told = "training DRAW of 1,963 parameters and 3 glimpses on strokes, 45 images of 1×28×28, for 25 updates"
+    assert f"{told}; watch {folder / 'report.html'}" in err.splitlines()
+    assert [line.partition(":")[0] for line in err.splitlines() if line.startswith("step")] == [
+        "step 10",
+        "step 20",
+        "step 25",
+    ]
+
+
+def test_a_run_shows_something_early_and_then_at_every_validation(tmp_path, monkeypatch):
+    monkeypatch.setattr("minidraw.trainer.FIRST_PICTURES", -1.0)
+    of = trainer(tmp_path, steps=25, pictures_every=0)
+    drawn, reported = [], []
+    monkeypatch.setattr(of.task, "pictures", lambda folder, seed, step, thorough: drawn.append((step, thorough)))
+    monkeypatch.setattr("minidraw.trainer.write_report", lambda folder, running: reported.append(of.step))
+    of.reporting = 1e9  # there is no time for reports, but for the pictures' sake
+    assert of.run()
+    assert drawn == [(1, False), (10, False), (20, False), (25, True)] and reported == [1, 10, 20, 25]
+    of = trainer(tmp_path, steps=35, pictures_every=15)
+    monkeypatch.setattr(of.task, "pictures", lambda folder, seed, step, thorough: drawn.append(step))
+    assert of.run() and drawn[4:] == [1, 15, 30, 35]
+
+
+def test_it_is_told_how_long_a_run_takes_once_that_is_known(tmp_path, monkeypatch, capsys):
+    """After two seconds, the first update left out; later updates of more glimpses take longer."""
+    growing = {"glimpses": 8, "glimpse_start": 0.5, "glimpse_warmup": 1.0}
+    of = trainer(tmp_path, steps=100, log_every=10**6, validate_every=10**6, checkpoint_every=10**6, **growing)
+
+    def update():
+        of.step += 1
+        of.seconds += 30.0 if of.step == 1 else 0.25 * of.model.config.glimpses  # a second with 4, two with 8
+
+    monkeypatch.setattr(of, "update", update)
+    monkeypatch.setattr(of, "log_window", lambda: "")
+    monkeypatch.setattr(of, "draw", lambda: None)
+    assert of.run()
+    told = [line for line in capsys.readouterr().err.splitlines() if line.startswith("training DRAW")]
+    left = sum(0.25 * of.experiment.glimpses(step / 100) for step in range(4, 100)) / 60
+    assert len(told) == 1 and f"for 100 updates, about {left:.1f} minutes from update 4 on; watch" in told[0]
+    of = trainer(tmp_path, minutes=2.0)
+    of.seconds = 90.0
+    assert "for 2 minutes, about 30 s from update 0 on" in of.prospect(0, 60.0)
 
 
 def test_the_loss_of_a_log_line_is_the_mean_of_the_steps_since_the_last(tmp_path, monkeypatch):
