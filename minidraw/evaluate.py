@@ -2,6 +2,7 @@
 
 import json
 import math
+import sys
 from typing import Any
 
 import numpy as np
@@ -39,6 +40,10 @@ def main(arguments: list[str]) -> int:
     network: Any = checkpoint.network(options.backend, options.threads)
     split = getattr(data, options.split)
     results = {"data": data.name, "split": options.split, "images": len(split), "seed": options.seed}
+    results |= {"glimpses": network.config.glimpses}
+    if network.config.glimpses < checkpoint.experiment.model.glimpses:
+        words = f"{network.config.glimpses} of {checkpoint.experiment.model.glimpses} glimpses"
+        print(f"with {words}: the run that it is of still grows them", file=sys.stderr)
     if isinstance(network, RAM):
         if options.samples > 1:
             raise UserError("--samples is for networks that draw; this checkpoint is of a classifier")

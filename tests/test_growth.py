@@ -1,6 +1,7 @@
 """Runs that begin with few glimpses: how many they take when, and that nothing else changes."""
 
 import dataclasses
+import json
 import os
 import signal
 
@@ -123,6 +124,11 @@ def test_a_run_that_still_grows_draws_with_the_glimpses_it_has_come_to(tmp_path,
     with Image.open(tmp_path / "drawn.gif") as drawn:
         assert drawn.n_frames == 5 + 1, "five glimpses, and the last once more without boxes"
     assert len(checkpoints.load(tmp_path).network().generate(1)) == 5
+    capsys.readouterr()
+    assert run("evaluate", tmp_path, "--json") == 0
+    out, err = capsys.readouterr()
+    assert json.loads(out)["glimpses"] == 5
+    assert err.splitlines()[0] == "with 5 of 9 glimpses: the run that it is of still grows them"
 
 
 @pytest.mark.parametrize("claim", [0, T + 1, "3", True, 2.0, None])
