@@ -15,7 +15,7 @@ from . import curves, metrics, svg
 from .errors import UserError
 from .files import write_atomic
 from .pictures import read_note
-from .presets import PRESETS
+from .presets import PRESETS, seconds_left
 
 HERE = Path(__file__).parent
 LARGEST_PICTURE = 3 << 20  # bytes; a larger one stays beside the page, which then links to it
@@ -64,6 +64,10 @@ class Run:
             self.network, self.model, self.train = str(config["network"]), dict(config["model"]), dict(config["train"])
             self.note, self.steps = str(config["data"]), float(self.train["steps"])
             self.seconds_planned = 60 * float(self.train["minutes"])
+            growth = [float(self.train.get(name, 0)) for name in ("glimpse_start", "glimpse_warmup")]
+            self.growth = int(self.model["glimpses"]), *growth
+            if self.growth[2] and not (self.growth[0] >= 1 and 0 < self.growth[1] <= 1 and self.growth[2] <= 1):
+                raise ValueError(f"glimpses cannot grow by {growth}")
             if not all(is_plain(value) for value in self.settings().values()):
                 raise ValueError("a setting is neither a number nor a text nor a list of such")
         except OSError as problem:
@@ -170,7 +174,10 @@ def state(run: Run, running: bool) -> str:
     when = f'<time datetime="{now.isoformat(timespec="seconds")}">{now:%Y-%m-%d %H:%M} UTC</time>'
     words = f"{100 * run.progress:.0f} % of {planned(run)}"
     if 0 < run.progress < 1:
-        words += f", about {duration(run.seconds * (1 / run.progress - 1))} of training left"
+        left = run.seconds_planned - run.seconds
+        if not run.seconds_planned:
+            left = seconds_left(run.seconds, 0.0, run.progress, *run.growth)
+        words += f", about {duration(left)} of training left"
     return (
         f'<p class="state {word.split()[0]}"><b>{word}</b> {words}; written {when}</p>'
         f'<progress value="{run.progress:.4f}" max="1">{100 * run.progress:.0f} %</progress>'

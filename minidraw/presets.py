@@ -64,6 +64,31 @@ CONFIGS = (RAMConfig, DRAWConfig, TrainConfig)
 COUNTS = ("batch_size", "steps", "log_every", "validate_every", "checkpoint_every")
 
 
+def glimpses(progress: float, most: int, start: float, warmup: float) -> int:
+    """Return T at the share `progress` of a run: ⌊most start^(1 - progress / warmup)⌋, from `warmup` on all of them.
+
+    No parameter depends on T, and an update with few glimpses costs little: a run that begins with a few and grows them
+    has far more updates behind it when it comes to all (docs/speed.md).
+
+    >>> [glimpses(share, 64, 0.25, 0.5) for share in (0, 0.125, 0.25, 0.49, 0.5, 1)]
+    [16, 22, 32, 62, 64, 64]
+    """
+    return most if progress >= warmup else max(1, math.floor(most * start ** (1 - progress / warmup)))
+
+
+def seconds_left(seconds: float, first: float, now: float, most: int, start: float, warmup: float) -> float:
+    """Return how long the rest of a run takes whose part from the share `first` to `now` took that many seconds.
+
+    Updates take as long as their glimpses are many.
+    """
+    shares = (
+        (first + (now - first) * (k + 0.5) / 100 for k in range(100)),
+        (now + (1 - now) * k / 100 for k in range(100)),
+    )
+    past, future = (sum(glimpses(share, most, start, warmup) for share in part) for part in shares)
+    return seconds * future * (1 - now) / (past * (now - first))
+
+
 @dataclasses.dataclass(frozen=True)
 class Experiment:
     """A network and how it is trained."""
@@ -77,18 +102,8 @@ class Experiment:
         return next(name for name, network in NETWORKS.items() if isinstance(self.model, network.Config))
 
     def glimpses(self, progress: float) -> int:
-        """Return T at the share `progress` of the run: ⌊T start^(1 - progress / warmup)⌋, from `warmup` on all T.
-
-        No parameter depends on T, and an update with few glimpses costs little: a run that begins with a few and grows
-        them has far more updates behind it when it comes to all (docs/speed.md).
-
-        >>> [PRESETS["mnist"].replace(glimpse_warmup=0.5).glimpses(s) for s in (0, 0.125, 0.25, 0.49, 0.5, 1)]
-        [16, 22, 32, 62, 64, 64]
-        """
-        warmup, most = self.train.glimpse_warmup, self.model.glimpses
-        if progress >= warmup:
-            return most
-        return max(1, math.floor(most * self.train.glimpse_start ** (1 - progress / warmup)))
+        """Return T at the share `progress` of the run; see `glimpses`."""
+        return glimpses(progress, self.model.glimpses, self.train.glimpse_start, self.train.glimpse_warmup)
 
     def replace(self, **changes) -> "Experiment":
         """Return a copy in which fields of either config, by name, are changed. Raises UserError for an unknown one."""

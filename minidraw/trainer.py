@@ -30,7 +30,7 @@ from .network import Network
 from .networks import NETWORKS
 from .optim import Adam, global_norm
 from .page import duration, write_report
-from .presets import Experiment
+from .presets import Experiment, seconds_left
 from .ranks import Ranks
 from .shard import parts
 from .tasks import PICTURES, TASKS
@@ -276,10 +276,10 @@ class Trainer:
         An update with few glimpses takes less time, so those of all the updates left are added up.
         """
         config, model = self.config, self.experiment.model
-        shares = np.linspace(self.progress(), 1, 101)
-        glimpses = np.mean([self.experiment.glimpses(share) for share in shares]) / self.model.config.glimpses
-        each = (self.seconds - seconds) / max(1, self.step - step)
-        left = 60 * config.minutes - self.seconds if config.minutes else each * glimpses * (config.steps - self.step)
+        left, growth = 60 * config.minutes - self.seconds, (config.glimpse_start, config.glimpse_warmup)
+        if not config.minutes:
+            since = self.seconds - seconds, step / config.steps, self.progress()
+            left = seconds_left(*since, model.glimpses, *growth) if self.step > step else 0.0
         length = f"{config.minutes:g} minutes" if config.minutes else f"{config.steps:,} updates"
         return (
             f"training {self.experiment.network.upper()} of {self.model.flat_params.size:,} parameters and "
