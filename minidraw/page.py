@@ -65,8 +65,8 @@ class Run:
             self.note, self.steps = str(config["data"]), float(self.train["steps"])
             self.seconds_planned = 60 * float(self.train["minutes"])
             growth = [float(self.train.get(name, 0)) for name in ("glimpse_start", "glimpse_warmup")]
-            self.growth = int(self.model["glimpses"]), *growth
-            if self.growth[2] and not (self.growth[0] >= 1 and 0 < self.growth[1] <= 1 and self.growth[2] <= 1):
+            self.glimpses, self.growth = int(self.model["glimpses"]), growth
+            if growth[1] and not (self.glimpses >= 1 and 0 < growth[0] <= 1 and growth[1] <= 1):
                 raise ValueError(f"glimpses cannot grow by {growth}")
             if not all(is_plain(value) for value in self.settings().values()):
                 raise ValueError("a setting is neither a number nor a text nor a list of such")
@@ -176,7 +176,7 @@ def state(run: Run, running: bool) -> str:
     if 0 < run.progress < 1:
         left = run.seconds_planned - run.seconds
         if not run.seconds_planned:
-            left = seconds_left(run.seconds, 0.0, run.progress, *run.growth)
+            left = seconds_left(run.seconds, 0.0, run.progress, run.glimpses, *run.growth)
         words += f", about {duration(left)} of training left"
     return (
         f'<p class="state {word.split()[0]}"><b>{word}</b> {words}; written {when}</p>'

@@ -81,12 +81,11 @@ def seconds_left(seconds: float, first: float, now: float, most: int, start: flo
 
     Updates take as long as their glimpses are many.
     """
-    shares = (
-        (first + (now - first) * (k + 0.5) / 100 for k in range(100)),
-        (now + (1 - now) * k / 100 for k in range(100)),
-    )
-    past, future = (sum(glimpses(share, most, start, warmup) for share in part) for part in shares)
-    return seconds * future * (1 - now) / (past * (now - first))
+
+    def taken(a: float, b: float) -> float:  # by the updates between two shares, up to a factor
+        return (b - a) * sum(glimpses(a + (b - a) * (k + 0.5) / 100, most, start, warmup) for k in range(100))
+
+    return seconds * taken(now, 1.0) / taken(first, now)
 
 
 @dataclasses.dataclass(frozen=True)
