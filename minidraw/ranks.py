@@ -26,6 +26,7 @@ from .parallel import WorkerDied, cores
 
 LAUNCHERS = (("PMI_RANK", "PMI_SIZE"), ("OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE"))  # MPICH and its kin, Open MPI
 STARTING = 45  # seconds that a process waits for the others to start, before a signal ends it
+FORWARDING = 0.3  # seconds that the launcher has to pass on what a rank says last; it kills all ranks at once
 PATIENCE = 2.0  # seconds that the others leave the first rank to tell of a mistake which may be of all
 
 
@@ -91,6 +92,7 @@ class MPIRanks(Ranks):
 
     def _abort(self, status: int) -> None:
         sys.stderr.flush()
+        time.sleep(FORWARDING)
         os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # MPI has nothing to add to what was told
         self.comm.Abort(status)
 
