@@ -104,7 +104,7 @@ def start_values(config: DRAWConfig, seed: int) -> np.ndarray:
     """Return the parameters that training starts from, one flat float64 vector.
 
     Weights are N(0, 1 / rows), a tenth of that for q, forget gates are open (bias 1), the first grids cover the image
-    with filters of sigma 1.6 pixels. With two filters a side such a grid sees the image's corners, where little is: it
+    with filters of sigma 1.6 pixels. Two filters a side would read the image's corners, where little is: reading then
     begins with 1/e of the stride and filters that overlap, sigma 0.45 of it (docs/speed.md). q must begin beside the
     prior: with larger weights the KL of many glimpses outweighs all else, and the encoder first learns to say nothing
     (at T = 32 for more than 500 updates). The canvas starts at a dark -2; a trainer does well to put the logit of the
@@ -122,9 +122,9 @@ def start_values(config: DRAWConfig, seed: int) -> np.ndarray:
         params[f"{name}.b"][h : 2 * h] = 1.0
     for name, size in (("read", config.read_size), ("write", config.write_size)):
         if size is not None:
-            params[f"{name}.b"][2:4] = 1.0, 0.0  # log sigma², log delta
-        if size == 2:
-            stride = (max(config.image_shape[1:]) - 1) / math.e
-            params[f"{name}.b"][2:4] = 2 * math.log(max(0.45 * stride, 1.0)), -1.0
+            params[f"{name}.b"][2] = 1.0  # log sigma²
+    if config.read_size == 2:
+        stride = (max(config.image_shape[1:]) - 1) / math.e
+        params["read.b"][2:4] = 2 * math.log(max(0.45 * stride, 1.0)), -1.0  # log sigma², log delta
     params["canvas0"][:] = -2.0
     return flat

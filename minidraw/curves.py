@@ -164,9 +164,12 @@ def heat(lines: list[dict]) -> Heat | None:
     rows = [(step, nats) for step, nats in rows if nats]
     if not rows:
         return None
-    bundles = np.array_split(np.arange(len(rows)), min(len(rows), MOST_COLUMNS))
-    values = np.full((max(len(nats) for _, nats in rows), len(bundles)), np.nan)
-    for column, bundle in zip(values.T, bundles, strict=True):
-        taken = min(len(rows[i][1]) for i in bundle)
-        column[:taken] = np.mean([rows[i][1][:taken] for i in bundle], axis=0)
-    return Heat(values, rows[0][0], rows[-1][0])
+    steps, nats = zip(*sorted(rows, key=lambda row: row[0]), strict=True)
+    edges = np.linspace(steps[0], steps[-1], min(len(rows), MOST_COLUMNS) + 1)
+    ends = np.searchsorted(steps, edges[1:], side="right")  # of columns of even width: there are more lines in some
+    values = np.full((len(ends), max(map(len, nats))), np.nan)
+    for column, begin, end in zip(values, [0, *ends[:-1]], ends, strict=True):
+        bundle = nats[begin:end] or nats[begin - 1 : begin]  # where there is no line, the one before
+        taken = min(map(len, bundle))
+        column[:taken] = np.mean([one[:taken] for one in bundle], axis=0)
+    return Heat(values.T, steps[0], steps[-1])

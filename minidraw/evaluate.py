@@ -42,8 +42,8 @@ def main(arguments: list[str]) -> int:
     results = {"data": data.name, "split": options.split, "images": len(split), "seed": options.seed}
     results |= {"glimpses": network.config.glimpses}
     if network.config.glimpses < checkpoint.experiment.model.glimpses:
-        words = f"{network.config.glimpses} of {checkpoint.experiment.model.glimpses} glimpses"
-        print(f"with {words}: the run that it is of still grows them", file=sys.stderr)
+        words = f"{network.config.glimpses} of its {checkpoint.experiment.model.glimpses} glimpses"
+        print(f"this run has come to {words} so far, and is measured with them", file=sys.stderr)
     if isinstance(network, RAM):
         if options.samples > 1:
             raise UserError("--samples is for networks that draw; this checkpoint is of a classifier")

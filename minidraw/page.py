@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from . import curves, metrics, svg
+from .checkpoint import MOST_GLIMPSES
 from .errors import UserError
 from .files import write_atomic
 from .pictures import read_note
@@ -66,8 +67,8 @@ class Run:
             self.seconds_planned = 60 * float(self.train["minutes"])
             growth = [float(self.train.get(name, 0)) for name in ("glimpse_start", "glimpse_warmup")]
             self.glimpses, self.growth = int(self.model["glimpses"]), growth
-            if growth[1] and not (self.glimpses >= 1 and 0 < growth[0] <= 1 and growth[1] <= 1):
-                raise ValueError(f"glimpses cannot grow by {growth}")
+            if not 1 <= self.glimpses <= MOST_GLIMPSES or not (growth[1] == 0 or 0 < min(growth) <= max(growth) <= 1):
+                raise ValueError(f"there cannot be {self.glimpses} glimpses, growing by {growth}")
             if not all(is_plain(value) for value in self.settings().values()):
                 raise ValueError("a setting is neither a number nor a text nor a list of such")
         except OSError as problem:

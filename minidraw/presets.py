@@ -65,7 +65,7 @@ COUNTS = ("batch_size", "steps", "log_every", "validate_every", "checkpoint_ever
 
 
 def glimpses(progress: float, most: int, start: float, warmup: float) -> int:
-    """Return T at the share `progress` of a run: ⌊most start^(1 - progress / warmup)⌋, from `warmup` on all of them.
+    """Return T at the share `progress` of a run: ⌊most · start^(1 - progress / warmup)⌋, from `warmup` on all of them.
 
     No parameter depends on T, and an update with few glimpses costs little: a run that begins with a few and grows them
     has far more updates behind it when it comes to all (docs/speed.md).

@@ -37,7 +37,8 @@ from .tasks import PICTURES, TASKS
 
 ORDER, IMAGES, NOISE, VALIDATION = range(4)  # streams of random numbers
 FILES = ("config.json", "metrics.jsonl", "metrics.csv", "checkpoint.npz", "report.html", *PICTURES)  # of a run's folder
-REPORTING = 0.003  # largest share of the time that goes into reports while a run goes on
+DRAWING = 0.1  # largest share of the time that goes into pictures with validations, the first and the last left out
+REPORTING = 0.003  # the same of reports without new pictures
 HOPELESS = 100  # updates in a row that are not finite
 FIRST_PICTURES = 10.0  # seconds after which a run shows something for the first time
 TIMED = 2.0  # seconds of training, the first update left out, after which it is told how long a run will take
@@ -89,7 +90,7 @@ class Trainer:
         self.adam = Adam(model.flat_params, config.beta1, config.beta2, config.averaging, model.xp)
         self.step = self.skipped = self.skipped_in_a_row = 0
         self.seconds = 0.0  # spent training, in all sittings
-        self.reporting = 0.0  # spent on reports, in this sitting
+        self.drawing = self.reporting = 0.0  # spent on pictures and on reports, in this sitting
         self.validation = ""  # what was last measured on held-out images, in words
         self.permutation: tuple[int, np.ndarray] = (-1, np.empty(0))
         self.asked = False  # whether the GPU has steps of which nothing is known yet
@@ -113,13 +114,15 @@ class Trainer:
             self.on_device.load(self.step, self.adam.updates, self.skipped, self.skipped_in_a_row)
 
     def grow(self) -> None:
-        """Let the next update take as many glimpses as are due at this place of the run."""
-        due = self.experiment.glimpses(self.progress())
-        if due != self.model.config.glimpses:
-            self.collect()
+        """Let the next update take as many glimpses as are due at this place of the run, or as many as before.
+
+        They are never fewer than before: not in a run either that goes on because it is given more steps.
+        """
+        if self.experiment.glimpses(self.progress()) > self.model.config.glimpses:
+            self.collect()  # before the clock is read: waiting is training
             if self.rows and self.ranks.rank == 0:
                 self.log_window()
-            self.unroll(due)
+            self.unroll(self.experiment.glimpses(self.progress()))
 
     def chosen(self, step: int) -> np.ndarray:
         """Return which images are in a step's minibatch; every image comes once an epoch, in fresh order."""
@@ -236,22 +239,25 @@ class Trainer:
             while self.progress() < 1 and not (stopped := self.ranks.any(interrupted.signals)):
                 self.update()
                 bar.update()
-                self.grow()
-                if any(self.step % n == 0 for n in (config.log_every, config.validate_every, config.checkpoint_every)):
+                first_update = first_update or (self.step, self.seconds)
+                telling = not told and self.seconds > first_update[1] + TIMED
+                early = not pictured and time.perf_counter() - started > FIRST_PICTURES
+                every = config.log_every, config.validate_every, config.checkpoint_every
+                if telling or early or any(self.step % n == 0 for n in every):
                     self.collect()  # before the clock is read: waiting is training
+                self.grow()
                 last = self.progress() >= 1
                 if last:
                     self.collect()
                 if first and self.rows and (last or self.step % config.log_every == 0):
                     bar.set_postfix_str(self.log_window())
-                first_update = first_update or (self.step, self.seconds)
-                if first and not told and (last or self.seconds > first_update[1] + TIMED):
-                    self.collect()
+                if first and (telling or (last and not told)):
                     bar.write(self.prospect(*first_update), sys.stderr)
                     told = True
                 validated = last or self.step % config.validate_every == 0
-                drawn = last or (self.step % config.pictures_every == 0 if config.pictures_every else validated)
-                drawn |= not pictured and time.perf_counter() - started > FIRST_PICTURES
+                often = self.drawing > DRAWING * self.seconds
+                drawn = self.step % config.pictures_every == 0 if config.pictures_every else validated and not often
+                drawn |= last or early
                 if first and validated:
                     self.validate()
                     bar.write(f"step {self.step}: validation {self.validation}", sys.stderr)
@@ -259,7 +265,6 @@ class Trainer:
                 if last or (self.step % config.checkpoint_every == 0 and not self.skipped_in_a_row):
                     self.save()
                 if first and drawn:
-                    self.collect()
                     self.draw()
                     pictured = True
                 if first and (validated or drawn) and not last:
@@ -285,7 +290,7 @@ class Trainer:
             f"training {self.experiment.network.upper()} of {self.model.flat_params.size:,} parameters and "
             f"{model.glimpses} glimpses on {self.data.name}, {len(self.data.train):,} images of "
             f"{'×'.join(map(str, model.image_shape))}, for {length}"
-            f"{f', about {duration(left)} from update {self.step:,} on' if left > 0 else ''}; "
+            f"{f', about {duration(left)} of training from update {self.step:,} on' if left > 0 else ''}; "
             f"watch {self.folder / 'report.html'}"
         )
 
@@ -326,8 +331,10 @@ class Trainer:
 
     def draw(self) -> None:
         """Write the run's pictures, by the averaged parameters."""
+        started = time.perf_counter()
         with averaged(self.model, self.adam), np.errstate(all="ignore"):
             self.task.pictures(self.folder, self.config.seed, self.step, thorough=self.progress() >= 1)
+        self.drawing += time.perf_counter() - started
 
     def report(self, ended: bool, now: bool = False) -> None:
         """Write report.html, `now` or where time allows.

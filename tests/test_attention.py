@@ -189,7 +189,7 @@ def test_every_row_sums_to_one(dtype):
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_no_weight_is_subnormal(dtype):
-    """Nor so small that its product with two others is; what is not 0 is from `faintest` on, but for rounding."""
+    """What is not 0 is more than the rounding of `faintest`."""
     windows = 0.5 * np.random.default_rng(5).standard_normal((40, 5))
     windows[:, 2] = np.linspace(-8, 4, 40)  # sigma from a fiftieth of a pixel to seven pixels
     trace = FilterTrace(gradcheck.nans(dtype), 1, 40, 28, N)

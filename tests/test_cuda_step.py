@@ -252,14 +252,24 @@ def test_a_run_stopped_and_resumed(tmp_path, monkeypatch, network):
     assert_same_run(tmp_path / "parts", tmp_path / "whole")
 
 
-@pytest.mark.parametrize("due", ["log_every", "checkpoint_every", "validate_every"])
+@pytest.mark.parametrize("due", ["log_every", "checkpoint_every", "validate_every", "pictures", "prospect"])
 def test_a_run_that_the_clock_ends_while_it_waits_for_the_device_ends_as_others_do(tmp_path, monkeypatch, due):
-    pace = {"log_every": 1000, "checkpoint_every": 1000, "validate_every": 1000, due: 2}
-    of = made("ram", tmp_path, minutes=0.1, **pace)
+    pace = {"log_every": 1000, "checkpoint_every": 1000, "validate_every": 1000}
+    of = made("ram", tmp_path, minutes=0.1, **pace | {due: 2 for due in pace.keys() & {due}})
+    if due in ("pictures", "prospect"):
+        monkeypatch.setattr(trainer, {"pictures": "FIRST_PICTURES", "prospect": "TIMED"}[due], 0.0)
     usual = of.on_device.fetch
     monkeypatch.setattr(of.on_device, "fetch", lambda: setattr(of, "seconds", of.seconds + 60.0) or usual())
-    assert of.run() and of.validation and of.step == 2
-    assert checkpoints.load(tmp_path).state["step"] == 2
+    assert of.run() and of.validation and of.step == (1 if due == "pictures" else 2)
+    assert checkpoints.load(tmp_path).state["step"] == of.step
+
+
+def test_a_run_that_the_clock_ends_while_it_grows_ends_with_all_glimpses(tmp_path, monkeypatch):
+    of = made("draw", tmp_path, minutes=0.1, glimpse_warmup=1.0, glimpse_start=0.4, log_every=2)
+    usual = of.on_device.fetch
+    monkeypatch.setattr(of.on_device, "fetch", lambda: setattr(of, "seconds", of.seconds + 60.0) or usual())
+    assert of.run() and of.validation.endswith("latent 0.00)") and of.step == 2
+    assert metrics(tmp_path)[-1]["glimpses"] == checkpoints.load(tmp_path).glimpses() == 3
 
 
 def test_the_command_lines(tmp_path, gpu, capsys):  # noqa: F811

@@ -4,16 +4,29 @@ import dataclasses
 import json
 import os
 import signal
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
-from runs import assert_same_run, experiment, metrics, options, run, small_strokes, table, trainer  # noqa: F401
+from runs import (  # noqa: F401
+    assert_same_run,
+    environment,
+    experiment,
+    metrics,
+    options,
+    run,
+    small_strokes,
+    table,
+    trainer,
+)
 
 from minidraw import DRAW, RAM, DRAWConfig, RAMConfig, curves, svg
 from minidraw import checkpoint as checkpoints
-from minidraw.presets import preset
 
+ROOT = Path(__file__).resolve().parents[1]
 T = 9
 GROWING = {"glimpses": T, "glimpse_warmup": 0.7, "glimpse_start": 0.3}  # from 2 glimpses on, over 21 of 30 updates
 NETWORKS = {
@@ -128,7 +141,7 @@ def test_a_run_that_still_grows_draws_with_the_glimpses_it_has_come_to(tmp_path,
     assert run("evaluate", tmp_path, "--json") == 0
     out, err = capsys.readouterr()
     assert json.loads(out)["glimpses"] == 5
-    assert err.splitlines()[0] == "with 5 of 9 glimpses: the run that it is of still grows them"
+    assert err.splitlines()[0] == "this run has come to 5 of its 9 glimpses so far, and is measured with them"
 
 
 @pytest.mark.parametrize("claim", [0, T + 1, "3", True, 2.0, None])
@@ -151,7 +164,52 @@ def test_glimpses_not_taken_yet_are_absent_from_the_heat_map():
     assert few.values.shape == (4, curves.MOST_COLUMNS) and np.nanmax(few.values) == 4.0
 
 
-def test_presets_that_grow_come_to_all_glimpses_before_the_end():
-    growing = [name for name in ("mnist", "mnist-small", "strokes") if preset(name).train.glimpse_warmup]
-    for name in growing:
-        assert preset(name).glimpses(0.0) < preset(name).model.glimpses == preset(name).glimpses(0.95)
+def test_columns_of_the_heat_map_are_of_equal_width_though_lines_are_not():
+    lines = [{"step": step, "latent_per_step": [float(step)]} for step in (1, 2, 3, 4, 21)]
+    assert curves.heat(lines).values.tolist() == [[2.5, 4.0, 4.0, 4.0, 21.0]]
+
+
+def test_a_run_by_the_clock_grows_by_the_clock(tmp_path):
+    of = trainer(tmp_path, minutes=1.0, **GROWING)
+    for seconds, glimpses in ((0.0, 2), (21.0, 4), (41.9, 8), (42.0, T)):
+        of.seconds = seconds
+        of.grow()
+        assert of.model.config.glimpses == glimpses
+
+
+def test_a_run_that_is_given_more_steps_keeps_its_glimpses(tmp_path):
+    assert run("train", *options(30, tmp_path, **GROWING)) == 0
+    assert run("train", *options(60, tmp_path, **GROWING), "--resume") == 0
+    assert {line["glimpses"] for line in metrics(tmp_path) if line["step"] > 21} == {T}
+
+
+def test_a_checkpoint_from_before_glimpses_grew_goes_on_with_all(tmp_path):
+    assert run("train", *options(14, tmp_path, validate_every=14)) == 0
+    checkpoint = checkpoints.load(tmp_path)
+    del checkpoint.state["glimpses"]
+    checkpoints.save(tmp_path / "checkpoint.npz", checkpoint)
+    assert run("train", *options(20, tmp_path, validate_every=14), "--resume") == 0
+    assert checkpoints.load(tmp_path).glimpses() == 3 and checkpoints.load(tmp_path).state["step"] == 20
+
+
+def test_exported_weights_keep_the_glimpses_that_the_run_has_come_to(tmp_path):
+    of = trainer(tmp_path, steps=30, **GROWING)
+    tmp_path.mkdir(exist_ok=True)
+    of.save()
+    command = [sys.executable, ROOT / "tools" / "export_weights.py", tmp_path, tmp_path / "short.npz"]
+    subprocess.run(command, check=True, capture_output=True, env=environment())
+    assert checkpoints.load(tmp_path / "short.npz").glimpses() == 2
+
+
+@pytest.mark.parametrize(
+    "odd", [("model", "glimpses", 0), ("model", "glimpses", 10**400), ("train", "glimpse_start", 0)]
+)
+def test_a_page_of_impossible_glimpses_is_refused(tmp_path, capsys, odd):
+    assert run("train", *options(6, tmp_path, **GROWING)) == 0
+    part, name, value = odd
+    config = json.loads((tmp_path / "config.json").read_text())
+    config[part][name] = value
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    capsys.readouterr()
+    assert run("report", tmp_path) == 2
+    assert "cannot understand" in capsys.readouterr().err

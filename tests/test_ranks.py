@@ -134,6 +134,24 @@ def test_ranks_come_to_what_one_process_comes_to(tmp_path, network, size):
         assert params.tobytes() == results[0][2].tobytes() and seconds == results[0][3]
 
 
+def test_ranks_take_more_glimpses_at_the_same_update(tmp_path):
+    growing = NETWORKS["draw"].replace(glimpses=9, glimpse_start=0.3, glimpse_warmup=0.7, steps=30)
+
+    def work(of):
+        mine, taken = Trainer(growing, FRESH, tmp_path, threads=1, ranks=of), []
+        for _ in range(22):
+            mine.update()
+            mine.grow()
+            taken.append(mine.model.config.glimpses)
+        mine.ranks.check_same(mine.vectors())
+        return taken, mine.adam.mean.copy()
+
+    taken, mean = work(Ranks())
+    for theirs, their_mean in on_ranks(2, work):
+        assert theirs == taken == [growing.glimpses(step / 30) for step in range(1, 23)]
+        np.testing.assert_allclose(their_mean, mean, rtol=1e-2, atol=1e-3 * np.abs(mean).max())
+
+
 def test_an_update_that_is_not_finite_on_one_rank_is_skipped_on_all(tmp_path):
     def work(of):
         mine = fresh_trainer("draw", tmp_path, of)

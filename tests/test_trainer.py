@@ -340,10 +340,12 @@ def test_it_is_told_how_long_a_run_takes_once_that_is_known(tmp_path, monkeypatc
     assert of.run()
     told = [line for line in capsys.readouterr().err.splitlines() if line.startswith("training DRAW")]
     left = sum(0.25 * of.experiment.glimpses(step / 100) for step in range(4, 100)) / 60
-    assert len(told) == 1 and f"for 100 updates, about {left:.1f} minutes from update 4 on; watch" in told[0]
+    assert (
+        len(told) == 1 and f"for 100 updates, about {left:.1f} minutes of training from update 4 on; watch" in told[0]
+    )
     of = trainer(tmp_path, minutes=2.0)
     of.seconds = 90.0
-    assert "for 2 minutes, about 30 s from update 0 on" in of.prospect(0, 60.0)
+    assert "for 2 minutes, about 30 s of training from update 0 on" in of.prospect(0, 60.0)
 
 
 def test_the_loss_of_a_log_line_is_the_mean_of_the_steps_since_the_last(tmp_path, monkeypatch):

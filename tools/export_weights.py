@@ -15,7 +15,7 @@ def main(arguments: list[str]) -> int:
     if len(arguments) != 2 or not arguments[1].endswith(".npz"):
         raise UserError("usage: python tools/export_weights.py RUN OUT.npz")
     whole = checkpoints.load(arguments[0])
-    kept = {name: whole.state[name] for name in ("step", "seconds") if name in whole.state}
+    kept = {name: whole.state[name] for name in ("step", "seconds", "glimpses") if name in whole.state}
     checkpoints.save(
         Path(arguments[1]), checkpoints.Checkpoint(whole.experiment, kept, {"average": whole.vectors["average"]})
     )

@@ -223,6 +223,7 @@ __device__ inline void filterbanks(const real* window, real* F_X, real* F_Y, int
         for (int a = lane; a < A; a += 32) {
             real offset = real(a + 1) - place.nearest;
             real term = exp(fmax((offset + place.remainder) * offset * scale, faintest())) - exp(faintest());
+            term = fmax(term, real(0));  // should the compiler know exp of a constant to other digits
             F[a] = term;
             sum += term;
         }
