@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -44,6 +45,18 @@ def trainer(folder: Path, threads: int = 1, **changes) -> Trainer:
     """Return a trainer of a tiny run."""
     tiny = experiment(**changes)
     return Trainer(tiny, data.load("strokes", seed=tiny.train.seed), folder, threads=threads)
+
+
+def interrupt(of: Trainer, step: int, monkeypatch) -> None:
+    """Let a run be interrupted, as by Ctrl-C, at the end of a step."""
+    usual = of.update
+
+    def update():
+        usual()
+        if of.step == step:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(of, "update", update)
 
 
 def options(steps: int, folder: Path, **changes) -> list[str]:

@@ -2,8 +2,6 @@
 
 import dataclasses
 import json
-import os
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +13,7 @@ from runs import (  # noqa: F401
     assert_same_run,
     environment,
     experiment,
+    interrupt,
     metrics,
     options,
     run,
@@ -108,14 +107,7 @@ def test_a_growing_run_that_was_stopped_goes_on_as_the_same_run(tmp_path, monkey
     if threads == 2:
         monkeypatch.setattr("minidraw.network.SMALLEST_WORK", 0)
     of = trainer(tmp_path / "run", threads, steps=30, batch_size=17, **GROWING)
-    usual = of.update
-
-    def update():
-        usual()
-        if of.step == stop:
-            os.kill(os.getpid(), signal.SIGINT)
-
-    monkeypatch.setattr(of, "update", update)
+    interrupt(of, stop, monkeypatch)
     assert not of.run() and of.step == stop
     checkpoint = checkpoints.load(tmp_path / "run")
     assert checkpoint.glimpses() == of.experiment.glimpses(stop / 30)

@@ -8,7 +8,7 @@ import time
 
 import numpy as np
 import pytest
-from runs import assert_same_run, experiment, listing, metrics, options, run, small_strokes, spawn, trainer  # noqa: F401
+from runs import assert_same_run, experiment, interrupt, listing, metrics, options, run, small_strokes, spawn, trainer  # noqa: F401
 
 from minidraw import checkpoint as checkpoints
 from minidraw.data import Dataset
@@ -29,14 +29,7 @@ def straight(tmp_path):
 @pytest.mark.parametrize("stop", [1, 7, 13, 29])  # 7: just after a checkpoint; 13: inside an epoch and a log window
 def test_a_run_that_was_stopped_goes_on_bit_by_bit_as_the_same_run(tmp_path, straight, monkeypatch, stop):
     of = trainer(tmp_path / "run", steps=30)
-    usual = of.update
-
-    def update():
-        usual()
-        if of.step == stop:
-            os.kill(os.getpid(), signal.SIGINT)
-
-    monkeypatch.setattr(of, "update", update)
+    interrupt(of, stop, monkeypatch)
     assert not of.run() and of.step == stop
     again = trainer(tmp_path / "run", steps=30)
     again.restore(checkpoints.load(tmp_path / "run"))
