@@ -24,6 +24,7 @@ from runs import (  # noqa: F401
 
 from minidraw import DRAW, RAM, DRAWConfig, RAMConfig, curves, svg
 from minidraw import checkpoint as checkpoints
+from minidraw.presets import PRESETS
 
 ROOT = Path(__file__).resolve().parents[1]
 T = 9
@@ -182,6 +183,13 @@ def test_a_checkpoint_from_before_glimpses_grew_goes_on_with_all(tmp_path):
     checkpoints.save(tmp_path / "checkpoint.npz", checkpoint)
     assert run("train", *options(20, tmp_path, validate_every=14), "--resume") == 0
     assert checkpoints.load(tmp_path).glimpses() == 3 and checkpoints.load(tmp_path).state["step"] == 20
+
+
+def test_presets_that_grow_are_half_of_their_run_at_all_glimpses():
+    growing = {name for name, of in PRESETS.items() if of.train.glimpse_warmup}
+    assert growing == {"mnist", "two-digits"}
+    for name in growing:
+        assert (PRESETS[name].glimpses(0.0), PRESETS[name].glimpses(0.5)) == (16, 64)
 
 
 def test_exported_weights_keep_the_glimpses_that_the_run_has_come_to(tmp_path):
