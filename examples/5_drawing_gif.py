@@ -28,6 +28,7 @@ steps = int(sys.argv[2]) if len(sys.argv) > 2 else None
 def train(steps):
     """Train a small network on `strokes` and return it: what `python -m minidraw.train` does, from Python."""
     changes = {"glimpses": 8, "latent_size": 16, "batch_size": 32, "warmup": 50, "averaging": 0.99}  # for a short run
+    changes |= {"glimpse_warmup": 0.0, "learning_rate": 3e-3}  # all glimpses from the first update
     experiment = preset("strokes").replace(**changes, steps=steps, log_every=100, validation_images=100)
     with tempfile.TemporaryDirectory() as run:  # a run leaves a folder; of it we want the checkpoint alone
         Trainer(experiment, data.load("strokes"), run).run()

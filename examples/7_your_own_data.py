@@ -47,7 +47,15 @@ print(dataset.note)
 
 # Train: a preset, with what is different about this run. The trainer leaves all it does in a folder.
 experiment = preset("strokes").replace(
-    data=name, image_shape=dataset.train.shape, glimpses=8, latent_size=16, batch_size=32, steps=steps, averaging=0.99
+    data=name,
+    image_shape=dataset.train.shape,
+    glimpses=8,
+    glimpse_warmup=0.0,  # all of them from the first update
+    latent_size=16,
+    batch_size=32,
+    learning_rate=3e-3,
+    steps=steps,
+    averaging=0.99,
 )
 Trainer(experiment, dataset, folder / "7_run").run()
 model = checkpoint.load(folder / "7_run").network()

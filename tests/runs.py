@@ -24,6 +24,7 @@ COMMANDS = {name: module.main for name, module in MODULES.items()}
 STROKES = (45, 20, 30)  # images to train on, to validate with, to test on
 SIZES = {"glimpses": 3, "read_size": 2, "write_size": 4, "enc_size": 7, "dec_size": 6, "latent_size": 5}
 PACE = {"log_every": 3, "validate_every": 10, "checkpoint_every": 7, "pictures_every": 1000, "warmup": 4}
+PACE |= {"learning_rate": 3e-3, "glimpse_warmup": 0.0}  # whatever the preset has
 TIMES = ("seconds", "images_per_second")
 
 

@@ -185,11 +185,12 @@ def test_a_checkpoint_from_before_glimpses_grew_goes_on_with_all(tmp_path):
     assert checkpoints.load(tmp_path).glimpses() == 3 and checkpoints.load(tmp_path).state["step"] == 20
 
 
-def test_presets_that_grow_are_half_of_their_run_at_all_glimpses():
+def test_presets_that_grow_begin_with_eight_glimpses_or_more_and_have_all_for_a_third_of_their_run():
     growing = {name for name, of in PRESETS.items() if of.train.glimpse_warmup}
-    assert growing == {"mnist", "two-digits"}
+    assert growing == {"mnist", "two-digits", "strokes"}
     for name in growing:
-        assert (PRESETS[name].glimpses(0.0), PRESETS[name].glimpses(0.5)) == (16, 64)
+        of = PRESETS[name]
+        assert 8 <= of.glimpses(0.0) < of.model.glimpses == of.glimpses(0.67)
 
 
 def test_exported_weights_keep_the_glimpses_that_the_run_has_come_to(tmp_path):

@@ -42,7 +42,8 @@ def synthetic(shape: tuple[int, int, int], images: int = 1000) -> Dataset:
 
 
 def made(experiment: Experiment, backend: str = "cupy", precision: str = "float32") -> Trainer:
-    """Return a trainer on such data that writes nothing."""
+    """Return a trainer on such data, with all glimpses from the first step, that writes nothing."""
+    experiment = experiment.replace(glimpse_warmup=0.0)
     return Trainer(experiment, synthetic(experiment.model.image_shape), Path("."), backend, precision=precision)
 
 
