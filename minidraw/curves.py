@@ -103,7 +103,7 @@ PROGRESS = (
     Kind("Gradient norm", "nats per unit of parameter", "global norm, before clipping", {"gradient_norm": "norm"}),
     Kind("Learning rate", "per update", "of Adam: rise, plateau, fall to 0", {"learning_rate": "rate"}),
     Kind("Speed", "images per second", "of training alone", {"images_per_second": "speed"}),
-    Kind("Glimpses", "glimpses", "T, that a minibatch is given", {"glimpses": "glimpses"}, only_if_it_changes=True),
+    Kind("Glimpses", "glimpses", "T, how many an update takes", {"glimpses": "glimpses"}, only_if_it_changes=True),
 )
 
 

@@ -40,7 +40,7 @@ def main(arguments: list[str]) -> int:
     network: Any = checkpoint.network(options.backend, options.threads)
     split = getattr(data, options.split)
     results = {"data": data.name, "split": options.split, "images": len(split), "seed": options.seed}
-    results |= {"glimpses": network.config.glimpses}
+    results["glimpses"] = network.config.glimpses
     if network.config.glimpses < checkpoint.experiment.model.glimpses:
         words = f"{network.config.glimpses} of its {checkpoint.experiment.model.glimpses} glimpses"
         print(f"this run has come to {words} so far, and is measured with them", file=sys.stderr)

@@ -89,11 +89,15 @@ def test_arrangements_leave_no_core_idle():
 def test_everything_from_end_to_end(tmp_path):
     file = tmp_path / "all.json"
     done = bench(
-        "mnist", *TINY, "--only", "minidraw,minidraw-1", "--step", "--start", "--memory", "--generation", "--json", file
+        "mnist",
+        *TINY,
+        *("--only", "minidraw,minidraw-1"),
+        *("--step", "--trained", "--start", "--memory", "--generation"),
+        *("--json", file),
     )
     assert done.returncode == 0, done.stderr
     tables = json.loads(file.read_text())["tables"]
-    assert len(tables) == 5
+    assert len(tables) == 6
     for table in tables:
         assert f"## {table['title']}" in done.stdout
         assert all(len(row) == len(table["head"]) for row in table["rows"])
