@@ -1,7 +1,10 @@
 """Runs that begin with few glimpses: how many they take when, and that nothing else changes."""
 
+import base64
 import dataclasses
+import io
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -24,6 +27,7 @@ from runs import (  # noqa: F401
 
 from minidraw import DRAW, RAM, DRAWConfig, RAMConfig, curves, svg
 from minidraw import checkpoint as checkpoints
+from minidraw.page import Run, state
 from minidraw.presets import PRESETS
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -152,7 +156,9 @@ def test_glimpses_not_taken_yet_are_absent_from_the_heat_map():
     values = curves.heat(lines).values
     assert np.array_equal(np.isnan(values), np.tri(4, 4, -1, bool))
     assert np.array_equal(np.nan_to_num(values), np.triu(np.tile(np.arange(1.0, 5.0), (4, 1))))
-    assert svg.heat(curves.heat(lines)).count("<image") == 1
+    (picture,) = re.findall('<image [^>]*base64,([^"]*)"', svg.heat(curves.heat(lines)))
+    alpha = np.array(Image.open(io.BytesIO(base64.b64decode(picture))))[::-1, :, 3]  # the first glimpse is below
+    assert np.array_equal(alpha == 0, np.isnan(values)) and set(alpha.ravel()) == {0, 255}
     few = curves.heat([line for line in lines for _ in range(1000)])
     assert few.values.shape == (4, curves.MOST_COLUMNS) and np.nanmax(few.values) == 4.0
 
@@ -191,6 +197,17 @@ def test_presets_that_grow_begin_with_eight_glimpses_or_more_and_have_all_for_a_
     for name in growing:
         of = PRESETS[name]
         assert 8 <= of.glimpses(0.0) < of.model.glimpses == of.glimpses(0.67)
+
+
+def test_the_page_counts_that_later_updates_take_longer(tmp_path):
+    """In the middle of a run from 1 to 4 glimpses over all of it; the updates so far took a hundred seconds."""
+    of = trainer(tmp_path, steps=100, glimpses=4, glimpse_start=0.25, glimpse_warmup=1.0)
+    tmp_path.mkdir(exist_ok=True)
+    (tmp_path / "config.json").write_text(json.dumps(of.description()))
+    (tmp_path / "metrics.jsonl").write_text('{"step": 50, "seconds": 100.0}\n')
+    taken = [of.experiment.glimpses(step / 100) for step in range(100)]
+    left = 100 * sum(taken[50:]) / sum(taken[:50])
+    assert left > 200 and f"about {left / 60:.1f} minutes of training left" in state(Run(tmp_path), running=True)
 
 
 def test_exported_weights_keep_the_glimpses_that_the_run_has_come_to(tmp_path):

@@ -320,9 +320,14 @@ def test_a_run_shows_something_early_and_then_at_every_validation(tmp_path, monk
     of.reporting = 1e9  # there is no time for reports, but for the pictures' sake
     assert of.run()
     assert drawn == [(1, False), (10, False), (20, False), (25, True)] and reported == [1, 10, 20, 25]
+    of = trainer(tmp_path, steps=25, pictures_every=0)
+    monkeypatch.setattr(of.task, "pictures", lambda folder, seed, step, thorough: drawn.append((step, thorough)))
+    of.drawing = 1e9  # there is no time for pictures either, but for the first and the last
+    assert of.run() and drawn[4:] == [(1, False), (25, True)]
+    drawn.clear()
     of = trainer(tmp_path, steps=35, pictures_every=15)
     monkeypatch.setattr(of.task, "pictures", lambda folder, seed, step, thorough: drawn.append(step))
-    assert of.run() and drawn[4:] == [1, 15, 30, 35]
+    assert of.run() and drawn == [1, 15, 30, 35]
 
 
 def test_it_is_told_how_long_a_run_takes_once_that_is_known(tmp_path, monkeypatch, capsys):
