@@ -41,7 +41,7 @@ DRAWING = 0.1  # largest share of the time that goes into pictures with validati
 REPORTING = 0.003  # the same of reports without new pictures
 HOPELESS = 100  # updates in a row that are not finite
 FIRST_PICTURES = 10.0  # seconds after which a run shows something for the first time
-TIMED = 2.0  # seconds of training, the first update left out, after which it is told how long a run will take
+TIMED = 5.0  # seconds of training, the first update left out, after which it is told how long a run will take
 
 
 class Diverged(UserError):

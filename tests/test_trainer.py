@@ -331,7 +331,8 @@ def test_a_run_shows_something_early_and_then_at_every_validation(tmp_path, monk
 
 
 def test_it_is_told_how_long_a_run_takes_once_that_is_known(tmp_path, monkeypatch, capsys):
-    """After two seconds, the first update left out; later updates of more glimpses take longer."""
+    """After some seconds, the first update left out; later updates of more glimpses take longer."""
+    monkeypatch.setattr("minidraw.trainer.TIMED", 2.0)
     growing = {"glimpses": 8, "glimpse_start": 0.5, "glimpse_warmup": 1.0}
     of = trainer(tmp_path, steps=100, log_every=10**6, validate_every=10**6, checkpoint_every=10**6, **growing)
 
