@@ -45,7 +45,7 @@ setup(
     license="MIT",
     python_requires=">=3.10",
     packages=find_packages(include=["minidraw", "minidraw.*"]),
-    package_data={"minidraw": ["pretrained/*.npz", "page.css", "page.js"], "minidraw.cuda": ["*.cu"]},
+    package_data={"minidraw": ["pretrained/*.npz"], "minidraw.pages": ["*.css", "*.js"], "minidraw.cuda": ["*.cu"]},
     install_requires=REQUIRED,
     extras_require=EXTRAS,
     classifiers=[

@@ -13,10 +13,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from minidraw.attention import Windows
 from minidraw.data.strokes import strokes
-from minidraw.pictures import filmstrip, sheet, write_png
-from minidraw.reference import filterbank
+from minidraw.model.reference import filterbank
+from minidraw.model.windows import Windows
+from minidraw.pictures.sheets import filmstrip, sheet
+from minidraw.pictures.writers import write_png
 
 folder = Path(sys.argv[1] if len(sys.argv) > 1 else ".")
 N, A = 12, 60  # filters along a side of the grid, pixels along a side of the image

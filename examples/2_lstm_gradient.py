@@ -18,9 +18,9 @@ import autograd.numpy as anp
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from minidraw import reference
-from minidraw.lstm import LSTMTrace, lstm, lstm_backward, lstm_weight_gradients
-from minidraw.pictures import write_png
+from minidraw.model import reference
+from minidraw.model.lstm import LSTMTrace, lstm, lstm_backward, lstm_weight_gradients
+from minidraw.pictures.writers import write_png
 
 folder = Path(sys.argv[1] if len(sys.argv) > 1 else ".")
 T, B, X, h = 5, 3, 4, 6  # steps, images, inputs from outside, hidden units: all different, so that no wrong axis fits

@@ -16,9 +16,10 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from minidraw.data.strokes import strokes
-from minidraw.latent import LatentTrace, divergence, sample, sample_backward
-from minidraw.likelihood import reconstruction, reconstruction_backward, sigmoid
-from minidraw.pictures import sheet, write_png
+from minidraw.model.latent import LatentTrace, divergence, sample, sample_backward
+from minidraw.model.likelihood import reconstruction, reconstruction_backward, sigmoid
+from minidraw.pictures.sheets import sheet
+from minidraw.pictures.writers import write_png
 
 folder = Path(sys.argv[1] if len(sys.argv) > 1 else ".")
 steps = int(sys.argv[2]) if len(sys.argv) > 2 else 1000

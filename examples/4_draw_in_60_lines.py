@@ -14,8 +14,9 @@ import numpy as np
 
 from minidraw import DRAW, DRAWConfig
 from minidraw.data.strokes import strokes
-from minidraw.optim import Adam, global_norm
-from minidraw.pictures import sheet, write_png
+from minidraw.pictures.sheets import sheet
+from minidraw.pictures.writers import write_png
+from minidraw.training.optim import Adam, global_norm
 
 folder = Path(sys.argv[1] if len(sys.argv) > 1 else ".")
 steps = int(sys.argv[2]) if len(sys.argv) > 2 else 1400

@@ -15,11 +15,13 @@ from pathlib import Path
 
 import numpy as np
 
-from minidraw import checkpoint, data
+from minidraw import data
 from minidraw.data.strokes import strokes
-from minidraw.pictures import filmstrip, sequence_frames, write_gif, write_png
+from minidraw.pictures.sheets import filmstrip, sequence_frames
+from minidraw.pictures.writers import write_gif, write_png
 from minidraw.presets import preset
-from minidraw.trainer import Trainer
+from minidraw.training import checkpoints
+from minidraw.training.trainer import Trainer
 
 folder = Path(sys.argv[1] if len(sys.argv) > 1 else ".")
 steps = int(sys.argv[2]) if len(sys.argv) > 2 else None
@@ -32,14 +34,14 @@ def train(steps):
     experiment = preset("strokes").replace(**changes, steps=steps, log_every=100, validation_images=100)
     with tempfile.TemporaryDirectory() as run:  # a run leaves a folder; of it we want the checkpoint alone
         Trainer(experiment, data.load("strokes"), run).run()
-        return checkpoint.load(run).network()
+        return checkpoints.load(run).network()
 
 
-known = {name: checkpoint.load(name).experiment for name in checkpoint.pretrained()}
+known = {name: checkpoints.load(name).experiment for name in checkpoints.pretrained()}
 names = [name for name, e in known.items() if e.network == "draw" and e.model.image_shape == (1, 28, 28)]
 if names and steps is None:
     print(f"the network {names[0]}, which comes with the package")
-    model = checkpoint.load(names[0]).network()
+    model = checkpoints.load(names[0]).network()
 else:
     model = train(steps or 1200)
 

@@ -18,9 +18,9 @@ from PIL import Image, ImageDraw, ImageFont
 from minidraw import DRAW, DRAWConfig
 from minidraw.backend import array_module, to_device, to_host
 from minidraw.data.strokes import strokes
-from minidraw.likelihood import sigmoid
-from minidraw.optim import Adam
-from minidraw.pictures import write_png
+from minidraw.model.likelihood import sigmoid
+from minidraw.pictures.writers import write_png
+from minidraw.training.optim import Adam
 
 folder = Path(sys.argv[1] if len(sys.argv) > 1 else ".")
 backend = sys.argv[2] if len(sys.argv) > 2 else "auto"

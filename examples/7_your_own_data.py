@@ -18,10 +18,12 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw
 
-from minidraw import checkpoint, data
-from minidraw.pictures import filmstrip, write_png
+from minidraw import data
+from minidraw.pictures.sheets import filmstrip
+from minidraw.pictures.writers import write_png
 from minidraw.presets import preset
-from minidraw.trainer import Trainer
+from minidraw.training import checkpoints
+from minidraw.training.trainer import Trainer
 
 folder = Path(sys.argv[1] if len(sys.argv) > 1 else ".")
 steps = int(sys.argv[2]) if len(sys.argv) > 2 else 1000
@@ -58,7 +60,7 @@ experiment = preset("strokes").replace(
     averaging=0.99,
 )
 Trainer(experiment, dataset, folder / "7_run").run()
-model = checkpoint.load(folder / "7_run").network()
+model = checkpoints.load(folder / "7_run").network()
 
 # Draw pictures again that it has not been trained on: the picture, then the canvas after every glimpse.
 images = dataset.test.batch(range(8))  # (n, C, H, W) in [0, 1]

@@ -7,7 +7,6 @@ training step on a GPU takes images in through cuda/step.py.)
 
 import functools
 import importlib
-import math
 import types
 from collections.abc import Callable
 from typing import Any
@@ -94,36 +93,3 @@ def to_device(array: np.ndarray, xp: types.ModuleType, dtype: np.dtype) -> Array
     if xp is np:
         return np.ascontiguousarray(array, dtype=dtype)
     return xp.asarray(array, dtype=dtype, order="C")
-
-
-class Arena:
-    """One block of memory that a trace's arrays are carved from, so that a new batch size costs no new memory.
-
-    The block grows to the largest demand seen and stays; what was built before shares it with what is built next.
-    """
-
-    def __init__(self, xp: types.ModuleType, dtype: np.dtype):
-        self.xp, self.dtype = xp, np.dtype(dtype)
-        self.block = xp.empty(0, self.dtype)
-
-    def build(self, make: Callable[[Callable[..., Array]], Any]) -> Any:
-        """Return make(alloc), where alloc(*shape) hands out arrays of the block, not initialised.
-
-        `make` is called twice, first to learn how much it asks for: it must do nothing but allocate.
-        """
-        offsets = [0]
-
-        def count(*shape: int) -> None:
-            offsets.append(offsets[-1] + -(-math.prod(shape) // 64) * 64)  # arrays begin on a cache line
-
-        make(count)
-        if offsets[-1] > self.block.size:
-            self.block = self.block[:0].copy()  # free the old block before the new one is taken
-            self.block = self.xp.empty(offsets[-1], self.dtype)
-        start = iter(offsets)
-
-        def carve(*shape: int) -> Array:
-            first = next(start)
-            return self.block[first : first + math.prod(shape)].reshape(shape)
-
-        return make(carve)

@@ -12,16 +12,17 @@ from typing import Any, NoReturn
 import numpy as np
 
 from . import data as data_sets
-from .checkpoint import Checkpoint
-from .classifier import RAMConfig
-from .config import DRAWConfig
 from .data import Dataset
+from .data.images import spread
 from .errors import LONGEST, UserError, one_line
-from .model import DRAW, Drawing
-from .parallel import WorkerDied
-from .photos import draws_digits, draws_on_black, read_digit, read_picture
-from .pictures import check_video, filmstrip, sequence_frames, write_gif, write_png, write_video
-from .tasks import spread
+from .model.config import DRAWConfig
+from .model.draw import DRAW, Drawing
+from .model.ram import RAMConfig
+from .parallel.workers import WorkerDied
+from .pictures.photos import draws_digits, draws_on_black, read_digit, read_picture
+from .pictures.sheets import filmstrip, sequence_frames
+from .pictures.writers import check_video, write_gif, write_png, write_video
+from .training.checkpoints import Checkpoint
 
 ENDINGS = (".gif", ".mp4", ".png")
 LARGEST_SIDE = 65_535  # pixels; a GIF counts them in two bytes

@@ -1,21 +1,14 @@
 """python -m minidraw.evaluate CHECKPOINT: bounds on -log P(x) over a whole split of a data set, in nats per image."""
 
 import json
-import math
 import sys
 from typing import Any
 
-import numpy as np
-from scipy.special import entr, logsumexp
-from tqdm import tqdm
-
-from . import checkpoint as checkpoints
-from .classifier import RAM
 from .cli import Parser, load_data, run, whole
 from .errors import UserError
-from .likelihood import reconstruction
-from .model import DRAW
-from .tasks import batches, classify, draw_noise, mean_logits
+from .model.ram import RAM
+from .training import checkpoints
+from .training.measure import classification_error, importance_weighted_bound, variational_bound, yardsticks
 
 
 def parser() -> Parser:
@@ -54,73 +47,6 @@ def main(arguments: list[str]) -> int:
             results |= importance_weighted_bound(network, split, options.samples, options.seed)
     print(json.dumps(results) if options.json else report(results))
     return 0
-
-
-def variational_bound(network: DRAW, split, seed: int) -> dict:
-    """Return the bound of eq. 12 over a split, one draw per image, its terms, and its standard error over images."""
-    rng = np.random.default_rng([seed, 1])
-    terms = []  # reconstruction and KL of images, (2, B)
-    with tqdm(total=len(split), unit="image", desc="bound", leave=False, disable=None) as bar:
-        for images in batches(split, len(split), rng):
-            reconstruction, latent = network.losses(images, draw_noise(network.config, len(images), rng))
-            terms.append((reconstruction, latent.sum(axis=0)))
-            bar.update(len(images))
-    reconstruction, latent = np.concatenate(terms, axis=1, dtype=np.float64)  # (images,)
-    results = {"bound": mean(reconstruction + latent), "bound_error": standard_error(reconstruction + latent)}
-    return results | {"reconstruction": mean(reconstruction), "latent": mean(latent)}
-
-
-def yardsticks(train, split, seed: int) -> dict:
-    """Return what a bound is to be compared with, in nats per image, means over a split.
-
-    `independent_pixels` is the cost of the best model whose pixels know nothing of each other, the mean training image.
-    `least` is what no model can go below: the entropy of the pixels' values, which are probabilities where they are
-    grey, and 0 for binarized images.
-    """
-    rng = np.random.default_rng([seed, 3])
-    logits = mean_logits(train, rng)  # (C·H·W,)
-    independent = least = 0.0
-    for images in batches(split, len(split), rng):
-        rows = images.reshape(len(images), -1).astype(np.float64)
-        independent += reconstruction(rows, np.broadcast_to(logits, rows.shape), np).sum()
-        least += (entr(rows) + entr(1 - rows)).sum()
-    return {"independent_pixels": float(independent / len(split)), "least": float(least / len(split))}
-
-
-def classification_error(network: RAM, split, seed: int) -> dict:
-    """Return the share of wrong labels over a split, its standard error, and the cross entropy in nats per image."""
-    nats, wrong = classify(network, split, len(split), np.random.default_rng([seed, 1]))
-    results = {"error": mean(wrong), "error_error": standard_error(wrong), "wrong": int(wrong.sum())}
-    return results | {"cross_entropy": mean(nats), "cross_entropy_error": standard_error(nats)}
-
-
-def mean(values: np.ndarray) -> float:
-    """Return the mean as a Python number."""
-    return float(values.mean())
-
-
-def standard_error(values: np.ndarray) -> float | None:
-    """Return the standard error of the mean, None for a single value."""
-    return float(values.std(ddof=1)) / math.sqrt(len(values)) if len(values) > 1 else None
-
-
-def importance_weighted_bound(network: DRAW, split, samples: int, seed: int) -> dict:
-    """Return -log 1/K Σ_k p(x, z_k) / q(z_k | x) over a split for K = `samples`, and its standard error over images.
-
-    It is at least -log P(x) on average, and falls towards it as K grows (Burda et al. 2015, arXiv:1509.00519).
-    """
-    rng = np.random.default_rng([seed, 2])
-    bounds = []
-    with tqdm(total=samples * len(split), unit="draw", desc="importance-weighted", leave=False, disable=None) as bar:
-        for images in batches(split, len(split), rng):
-            weights = []  # K times (B,)
-            for _ in range(samples):
-                weights.append(network.log_weights(images, draw_noise(network.config, len(images), rng)))
-                bar.update(len(images))
-            bounds.append(math.log(samples) - logsumexp(np.float64(weights), axis=0))
-    bounds = np.concatenate(bounds)  # (images,)
-    results = {"importance_weighted_bound": mean(bounds), "importance_weighted_error": standard_error(bounds)}
-    return results | {"samples": samples}
 
 
 def report(results: dict) -> str:

@@ -18,16 +18,17 @@ from typing import Any, cast
 
 import numpy as np
 
-from . import checkpoint as checkpoints
-from . import curves, metrics
-from .classifier import RAM
 from .cli import Parser, filled, load_data, run, too_many, whole
 from .data import Dataset
+from .data.images import spread
 from .errors import UserError
-from .model import DRAW
-from .nearest import beside_nearest
-from .pictures import filmstrip, sheet, write_gif, write_png
-from .tasks import LOOKS_PER_SECOND, looks, redrawn, spread
+from .model.draw import DRAW
+from .model.ram import RAM
+from .pages import curves, metrics
+from .pictures.looks import LOOKS_PER_SECOND, beside_nearest, looks, redrawn
+from .pictures.sheets import filmstrip, sheet
+from .pictures.writers import write_gif, write_png
+from .training import checkpoints
 
 COLUMNS = 10  # of generated images; the nearest training images come as one more
 STRIPS = 8  # drawings shown from the first glimpse to the last

@@ -1,7 +1,7 @@
 """python -m minidraw.generate CHECKPOINT: let a trained network draw, and show it drawing."""
 
-from . import checkpoint as checkpoints
 from .cli import Parser, check_pictures, drawing_network, run, whole, write_pictures
+from .training import checkpoints
 
 
 def parser() -> Parser:

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import numpy as np
 
-from . import checkpoint as checkpoints
 from .cli import Parser, check_pictures, drawing_network, given_images, run, whole, write_pictures, write_sheets
 from .errors import UserError
-from .pictures import sheet
-from .tasks import draw_noise
+from .model.draw import draw_noise
+from .model.latent import between
+from .pictures.sheets import sheet
+from .training import checkpoints
 
 COUNT = 5  # images to pass through where none are given
 
@@ -30,28 +31,6 @@ def parser() -> Parser:
     parser.add_pictures("between.gif")
     parser.add_machine()
     return parser
-
-
-def between(z: np.ndarray, steps: int) -> np.ndarray:
-    """Return latents (T, (n - 1) steps, Z) leading through the n images of z (T, n, Z), `steps` from each to the next.
-
-    The way is an arc of a sphere, not a straight line, in all T Z numbers together: nearly all of a Gaussian lies at
-    about one distance from zero, and the middle of a straight line is much nearer to it. First and last are z exactly.
-    """
-    T, n, Z = z.shape
-    if n < 2:
-        raise UserError(f"there is something between two images or more, not {n}")
-    a, b = (np.moveaxis(part, 1, 0).reshape(n - 1, T * Z).astype(np.float64) for part in (z[:, :-1], z[:, 1:]))
-    lengths = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
-    cosine = np.clip((a * b).sum(axis=1) / np.maximum(lengths, np.finfo(float).tiny), -1, 1)
-    angle = np.arccos(cosine)[:, None, None]  # (n - 1, 1, 1)
-    w = np.linspace(0, 1, steps)[:, None]  # (steps, 1)
-    bent = np.sin(angle) > 1e-6  # where it is not, a line through zero or no way at all: go straight
-    sine = np.where(bent, np.sin(angle), 1)
-    of_a = np.where(bent, np.sin((1 - w) * angle) / sine, 1 - w)  # (n - 1, steps, 1)
-    of_b = np.where(bent, np.sin(w * angle) / sine, w)
-    points = of_a * a[:, None] + of_b * b[:, None]  # (n - 1, steps, T Z)
-    return np.moveaxis(points.reshape(-1, T, Z), 1, 0).astype(z.dtype)
 
 
 def main(arguments: list[str]) -> int:

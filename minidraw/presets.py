@@ -8,10 +8,14 @@ import math
 import numbers
 import typing
 
-from .classifier import RAMConfig
-from .config import DRAWConfig
 from .errors import UserError, unknown
-from .networks import NETWORKS
+from .model import NETWORKS
+from .model.config import DRAWConfig
+from .model.network import parameter_count
+from .model.ram import RAMConfig
+
+LARGEST_MODEL = 1 << 28  # parameters
+MOST_GLIMPSES = 1 << 16
 
 
 @dataclasses.dataclass(frozen=True)
@@ -217,3 +221,14 @@ def parse_setting(text: str) -> tuple[str, typing.Any]:
     except ValueError:
         wanted = {int: "a whole number", float: "a number", int | None: "a whole number or none"}
         raise UserError(f"{key} takes {wanted.get(kind, 'whole numbers like 1,28,28')}, not {value!r}") from None
+
+
+def check_size(experiment: Experiment) -> int:
+    """Return how many parameters a network has. Raises UserError for one too large to be kept in a checkpoint."""
+    size, glimpses = parameter_count(NETWORKS[experiment.network], experiment.model), experiment.model.glimpses
+    if size > LARGEST_MODEL or glimpses > MOST_GLIMPSES:
+        raise UserError(
+            f"a network of {size} parameters and {glimpses} glimpses is too large; "
+            f"the most are {LARGEST_MODEL} and {MOST_GLIMPSES}"
+        )
+    return size

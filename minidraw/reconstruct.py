@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from . import checkpoint as checkpoints
 from .cli import Parser, check_pictures, drawing_network, given_images, run, whole, write_pictures
-from .tasks import draw_noise
+from .model.draw import draw_noise
+from .training import checkpoints
 
 COUNT = 16  # images of the test set
 

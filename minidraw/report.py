@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from . import checkpoint as checkpoints
 from .cli import Parser, load_data, run
-from .networks import NETWORKS
-from .page import write_report
-from .tasks import TASKS
+from .model import NETWORKS
+from .pages.report import write_report
+from .training import checkpoints
+from .training.tasks import TASKS
 
 
 def parser() -> Parser:

@@ -8,13 +8,13 @@ import os
 import re
 from pathlib import Path
 
-from . import checkpoint as checkpoints
 from . import data as data_sets
 from .cli import Parser, filled, run
 from .errors import UserError
+from .parallel.ranks import Ranks, connect
 from .presets import PRESETS, Experiment, parse_setting, preset
-from .ranks import Ranks, connect
-from .trainer import Trainer
+from .training import checkpoints
+from .training.trainer import Trainer
 
 # What a resumed run may change: how long it goes on and how often it reports, not what it computes.
 CHANGEABLE = ("steps", "minutes", "log_every", "validate_every", "checkpoint_every", "pictures_every")

@@ -1,9 +1,15 @@
-"""What several files of tests are given."""
+"""What the tests of several folders are given."""
+
+import sys
 
 import pytest
-from runs import STROKES, trainer
+from support import strictcuda
+from support.runs import STROKES, trainer
 
-from minidraw import data
+from minidraw import backend, data
+from minidraw.cuda import blas
+
+THREADS = 64  # a block of a kernel; a CPU runs them one after another
 
 
 @pytest.fixture(scope="session")
@@ -27,3 +33,27 @@ def here(tmp_path, monkeypatch, trained):
     work.mkdir()
     monkeypatch.chdir(work)
     return work
+
+
+@pytest.fixture
+def small_strokes(monkeypatch, tmp_path):
+    """Make `strokes` small, and keep the developer's data and cache out."""
+    monkeypatch.setattr(data, "STROKES", STROKES)
+    monkeypatch.delenv("MINIDRAW_DATA", raising=False)
+    monkeypatch.setenv("MINIDRAW_OFFLINE", "1")
+    monkeypatch.setenv("MINIDRAW_CACHE", str(tmp_path / "cache"))
+
+
+@pytest.fixture
+def gpu(monkeypatch):
+    """Let `import cupy` give a stand-in that runs kernels, small blocks of them; return its cuBLAS."""
+    if strictcuda.COMPILER is None:
+        pytest.skip("no g++, which compiles the kernels for the CPU")
+    library = strictcuda.HostBlas()
+    backend.device.cache_clear()
+    monkeypatch.setitem(sys.modules, "cupy", strictcuda.xp)
+    monkeypatch.setattr(blas, "load", lambda cupy: library)
+    monkeypatch.setattr("minidraw.cuda.kernels.THREADS", THREADS)
+    yield library
+    backend.device.cache_clear()
+    strictcuda.settle()

@@ -5,9 +5,9 @@ The file has the averaged parameters and the configs; it is a quarter as long an
 
 from pathlib import Path
 
-from minidraw import checkpoint as checkpoints
 from minidraw.cli import run
 from minidraw.errors import UserError
+from minidraw.training import checkpoints
 
 
 def main(arguments: list[str]) -> int:

@@ -32,7 +32,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from minidraw import checkpoint as checkpoints  # noqa: E402
+from minidraw.training import checkpoints  # noqa: E402
 
 SETTINGS = {"glimpses": 3, "read_size": 2, "write_size": 4, "enc_size": 7, "dec_size": 6, "latent_size": 5}
 PACE = {"log_every": 3, "validate_every": 20, "checkpoint_every": 7, "pictures_every": 50}
@@ -41,12 +41,12 @@ TIMES = ("seconds", "images_per_second")  # of metrics, which are never the same
 # Before the run: little data, workers also for little work, and a death inside the `fatal`-th act of writing.
 CHILD = """
 import builtins, os, random, signal, sys
-import minidraw.data, minidraw.files, minidraw.network, minidraw.trainer
+import minidraw.data, minidraw.files, minidraw.model.network, minidraw.training.trainer
 from minidraw import cli, train
 
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell lets what runs in the background ignore it
 minidraw.data.STROKES = (45, 20, 30)
-minidraw.network.SMALLEST_WORK = 0
+minidraw.model.network.SMALLEST_WORK = 0
 fatal = {fatal}
 
 def act(usual):
@@ -79,7 +79,7 @@ def torn_open(path, mode="r", **options):
     return Torn(file) if set(mode) & set("wa") else file
 
 if fatal:
-    minidraw.files.open = minidraw.metrics.open = torn_open
+    minidraw.files.open = minidraw.pages.metrics.open = torn_open
     os.fsync, os.replace = act(os.fsync), act(os.replace)
 cli.run(train.main, {arguments})
 """

@@ -4,7 +4,7 @@ import types
 from typing import Any
 
 from ..errors import UserError
-from . import parts
+from . import fused
 from .blas import Blas
 from .kernels import Kernels
 
@@ -24,7 +24,7 @@ class Device:
             raise UserError("this GPU has no TF32, which came with the Ampere generation: use --precision float32")
         self.blas = Blas(cupy, precision == "tf32")
         self.kernels = Kernels(cupy)
-        self.fused = parts.FUSED
+        self.fused = fused.FUSED
 
     def __getattr__(self, name: str) -> Any:
         value = getattr(self.cupy, name)

@@ -19,8 +19,8 @@ from pathlib import Path
 
 from ..errors import UserError, unknown
 from . import binarized_mnist, cifar10, cluttered, folder, mnist, svhn, svhn_cropped, two_digits
-from .files import Places
 from .images import Dataset, Images, mean_image
+from .places import Places
 
 __all__ = ["Dataset", "Images", "cache_folder", "load", "mean_image", "names"]
 

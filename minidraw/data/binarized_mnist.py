@@ -16,8 +16,9 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import UserError
-from .files import File, Places, keep
 from .images import Dataset, Images
+from .official import File, keep
+from .places import Places
 
 HOST = "http://www.cs.toronto.edu/~larocheh/public/datasets/binarized_mnist/"
 MIRROR = "https://github.com/skaae/lasagne-draw/raw/68318ff59b0004c623470b70b487cf0f31d8eb51/examples/"

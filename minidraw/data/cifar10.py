@@ -11,8 +11,9 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from ..errors import UserError, one_line
-from .files import File, Places
 from .images import Dataset, Images, Joined
+from .official import File
+from .places import Places
 from .prepared import prepare, progress
 from .tars import members
 

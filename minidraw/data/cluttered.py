@@ -6,9 +6,9 @@ The recipe is that of Mnih et al. (2014, arXiv:1406.6247), which the paper took 
 import numpy as np
 
 from . import mnist
-from .files import Places
 from .images import Dataset, unit
 from .patches import add, cut
+from .places import Places
 
 SIDE = 100  # pixels, of an image
 SCRAPS, SCRAP = 8, 8  # how many, and their side in pixels

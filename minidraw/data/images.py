@@ -98,3 +98,8 @@ def mean_image(
     for start in range(0, len(chosen), chunk):
         total += split.batch(chosen[start : start + chunk], rng).sum(axis=0, dtype=np.float64)
     return (total / len(chosen)).astype(np.float32)
+
+
+def spread(count: int, split) -> np.ndarray:
+    """Return `count` indices spread evenly over a split: official files may be in the order of their labels."""
+    return np.linspace(0, len(split) - 1, count).astype(int)

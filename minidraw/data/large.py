@@ -9,7 +9,7 @@ import urllib.parse
 from pathlib import Path
 
 from ..errors import UserError, one_line
-from .files import CHUNK, TIMEOUT, File, keep, why
+from .official import CHUNK, TIMEOUT, File, keep, why
 
 STAMPS = "verified.json"  # in the cache: path, bytes and time of change of the files that were found right
 

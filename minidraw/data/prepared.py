@@ -20,8 +20,9 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import UserError, one_line
-from .files import File, Places
 from .large import download, is_official, stamp
+from .official import File
+from .places import Places
 
 ABANDONED = 600  # seconds without a byte after which an unfinished file counts as left behind
 # What is made of a file: the number of rows, and then blocks of them, (first row, uint8 (k, *row)), in any order.

@@ -13,9 +13,10 @@ import numpy as np
 from PIL import Image
 
 from ..errors import UserError, one_line
-from .files import File, Places
 from .images import Dataset, Joined, unit
+from .official import File
 from .patches import cut
+from .places import Places
 from .prepared import Prepared, prepare, progress
 from .tars import members
 

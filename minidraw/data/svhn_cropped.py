@@ -12,8 +12,9 @@ import numpy as np
 
 from ..errors import UserError, one_line
 from .cifar10 import RECORD, from_records
-from .files import File, Places
 from .images import Dataset
+from .official import File
+from .places import Places
 from .prepared import prepare, progress
 
 HOST = "http://ufldl.stanford.edu/housenumbers/"

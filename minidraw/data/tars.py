@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
 from ..errors import UserError, one_line
-from .files import CHUNK
+from .official import CHUNK
 
 SMALL = 64 << 20  # bytes of a member that are held in memory; a larger one is in a nameless temporary file
 

@@ -3,9 +3,9 @@
 import numpy as np
 
 from . import mnist
-from .files import Places
 from .images import Dataset, unit
 from .patches import add
+from .places import Places
 
 SIDE = 60  # pixels, of an image
 

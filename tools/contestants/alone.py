@@ -14,14 +14,13 @@ from pathlib import Path
 
 import numpy as np
 
-from minidraw import checkpoint as checkpoints
-from minidraw.config import DRAWConfig, glimpse_size, start_values
 from minidraw.data import Dataset, Images
-from minidraw.model import DRAW
-from minidraw.parallel import cores, shard_bounds
-from minidraw.recurrence import Trace
-from minidraw.tasks import draw_noise
-from minidraw.trainer import Trainer
+from minidraw.model.config import DRAWConfig, glimpse_size, start_values
+from minidraw.model.draw import DRAW, draw_noise
+from minidraw.model.recurrence import Trace
+from minidraw.parallel.workers import cores, shard_bounds
+from minidraw.training import checkpoints
+from minidraw.training.trainer import Trainer
 
 from .team import ENTRIES, ROOT, Failed, Team, missing
 

@@ -4,8 +4,10 @@ import dataclasses
 
 import numpy as np
 
-from minidraw import DRAW, DRAWConfig, reference
-from minidraw.config import parameter_shapes, parameter_views, start_values
+from minidraw import DRAW, DRAWConfig
+from minidraw.model import reference
+from minidraw.model.config import parameter_shapes, start_values
+from minidraw.parallel.memory import parameter_views
 
 
 @dataclasses.dataclass(frozen=True)

@@ -8,7 +8,7 @@ import importlib
 
 import numpy as np
 
-from minidraw.shard import pitched
+from minidraw.parallel.shard import pitched
 
 from .problem import Problem
 

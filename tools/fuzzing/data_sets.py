@@ -14,7 +14,6 @@ from minidraw.data import (
     binarized_mnist,
     cifar10,
     digit_struct,
-    files,
     large,
     mnist,
     prepared,
@@ -22,6 +21,10 @@ from minidraw.data import (
     svhn_cropped,
     tars,
 )
+from minidraw.data import (
+    official as files,
+)
+from minidraw.data.places import Places
 
 from .formats import npy, picture, tar, tar_gz, zipped
 from .target import put, target
@@ -63,7 +66,7 @@ def verified(data: bytes) -> None:
     """The cache's lists of what was verified."""
     folder = put(data, large.STAMPS).parent
     assert isinstance(large._stamps(folder), list)
-    binarized_mnist._seen([["/a", 3, 4]], files.Places("x", None, folder))
+    binarized_mnist._seen([["/a", 3, 4]], Places("x", None, folder))
 
 
 GOOD = b"minidraw " * 20

@@ -5,9 +5,9 @@ import io
 import numpy as np
 from PIL import Image, ImageDraw
 
-from minidraw import photos
 from minidraw.data import folder, folder_arrays, folder_pictures
-from minidraw.pictures import read_note, write_png
+from minidraw.pictures import photos
+from minidraw.pictures.writers import read_note, write_png
 
 from .formats import npy, pictures, png_mended, zipped
 from .target import put, target

@@ -6,11 +6,13 @@ import json
 
 import numpy as np
 
-from minidraw import checkpoint, page, presets, trainer
-from minidraw import metrics as run_metrics
-from minidraw.network import parameter_count
-from minidraw.networks import NETWORKS
-from minidraw.tasks import DrawingTask
+from minidraw import presets
+from minidraw.model import NETWORKS
+from minidraw.model.network import parameter_count
+from minidraw.pages import metrics as run_metrics
+from minidraw.pages import report
+from minidraw.training import checkpoints, trainer
+from minidraw.training.tasks import DrawingTask
 
 from .formats import npy, zipped
 from .target import put, target
@@ -25,7 +27,7 @@ STATE |= {"sums": [1.0] * 5, "rows": 1, "glimpses": 2}
 def vectors() -> dict[str, np.ndarray]:
     """Return the vectors of a checkpoint of SMALL."""
     size = parameter_count(NETWORKS["draw"], SMALL.model)
-    return {name: np.full(size, 0.5, np.float32) for name in checkpoint.VECTORS}
+    return {name: np.full(size, 0.5, np.float32) for name in checkpoints.VECTORS}
 
 
 def headers() -> list[bytes]:
@@ -34,7 +36,7 @@ def headers() -> list[bytes]:
     return [
         json.dumps(
             {
-                "format": checkpoint.FORMAT,
+                "format": checkpoints.FORMAT,
                 "network": one.network,
                 "model": dataclasses.asdict(one.model),
                 "train": dataclasses.asdict(one.train),
@@ -53,7 +55,7 @@ def as_checkpoint(header: bytes, **changes: bytes) -> bytes:
 
 def read_checkpoint(content: bytes) -> None:
     """Load a checkpoint; what loads must make a network whose numbers are finite."""
-    loaded = checkpoint.load(put(content, "checkpoint.npz"))
+    loaded = checkpoints.load(put(content, "checkpoint.npz"))
     assert all(np.isfinite(vector).all() for vector in loaded.vectors.values())
     assert isinstance(json.dumps(loaded.state), str)
 
@@ -100,7 +102,7 @@ def setting(data: bytes) -> None:
     changes = dict([presets.parse_setting(data.decode(errors="surrogateescape"))])
     for name in ("strokes", "cluttered"):
         with contextlib.suppress(presets.UserError):
-            checkpoint.check_size(presets.preset(name).replace(**changes))
+            presets.check_size(presets.preset(name).replace(**changes))
 
 
 def configs() -> list[bytes]:
@@ -129,7 +131,7 @@ def metrics(data: bytes) -> None:
     path = put(data, "metrics.jsonl")
     assert all(np.isfinite(line["step"]) for line in run_metrics.read(path)[0])
     for config in configs():
-        page.write_report(put(config, "config.json").parent)
+        report.write_report(put(config, "config.json").parent)
     run_metrics.Log(path.parent).start(3)
     assert all(json.loads(line)["step"] <= 3 for line in path.read_bytes().splitlines())
 
@@ -138,4 +140,4 @@ def metrics(data: bytes) -> None:
 def config(data: bytes) -> None:
     """config.json, as the page of a run shows it."""
     put(lines()[0], "metrics.jsonl")
-    page.write_report(put(data, "config.json").parent, running=True)
+    report.write_report(put(data, "config.json").parent, running=True)

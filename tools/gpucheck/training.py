@@ -9,14 +9,14 @@ from pathlib import Path
 
 import numpy as np
 
-from minidraw import checkpoint as checkpoints
 from minidraw.backend import array_module, to_host
-from minidraw.classifier import RAMConfig
 from minidraw.cuda.step import TrainingStep
 from minidraw.data import Dataset
 from minidraw.data.images import Images
+from minidraw.model.ram import RAMConfig
 from minidraw.presets import Experiment, preset
-from minidraw.trainer import Trainer
+from minidraw.training import checkpoints
+from minidraw.training.trainer import Trainer
 
 from .numbers import relative
 from .report import Outcome

@@ -1,0 +1,206 @@
+"""DRAW as a user meets it: the loss of images with its gradients, and drawings."""
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from ..backend import Array, to_device, to_host
+from ..errors import UserError
+from ..parallel.shard import Shard
+from .config import DRAWConfig, parameter_shapes, start_values
+from .latent import log_ratio
+from .network import Network
+from .recurrence import Trace, backward, forward, generate
+from .windows import Windows, windows
+
+DRAWING_CHUNK = 64  # images drawn at a time: enough to keep BLAS busy, little memory
+
+
+@dataclasses.dataclass(frozen=True)
+class Loss:
+    """The variational bound in nats per image, a mean over the minibatch (eqs 9-12), and its terms."""
+
+    reconstruction: float  # -log D(x | c_T), eq. 9
+    latent_per_step: np.ndarray  # (T,) KL of every glimpse, eq. 10
+
+    @property
+    def latent(self) -> float:
+        """KL summed over the glimpses (eq. 11)."""
+        return float(self.latent_per_step.sum())
+
+    @property
+    def total(self) -> float:
+        """Reconstruction plus KL (eq. 12): no less than -log P(x)."""
+        return self.reconstruction + self.latent
+
+
+class Drawing(NamedTuple):
+    """Images after every glimpse, with the windows through which they were read and written, on the host."""
+
+    frames: np.ndarray  # (T, n, C, H, W): sigmoid(c_t), in [0, 1]
+    write: Windows | None
+    read: Windows | None
+
+
+class DRAWShard(Shard):
+    """Some images' part of a minibatch: x (B, C·H·W) in [0, 1] and noise (T, B, Z), standard normal."""
+
+    @staticmethod
+    def inputs(config: DRAWConfig) -> tuple[tuple[int | None, ...], ...]:
+        """Return the shapes of x and noise."""
+        C, H, W = config.image_shape
+        return (None, C * H * W), (config.glimpses, None, config.latent_size)
+
+    @staticmethod
+    def outputs(config: DRAWConfig) -> tuple[tuple[int | None, ...], ...]:
+        """Return the shapes of the reconstruction loss (or log weight) and of the KL of every glimpse, in nats."""
+        return (None,), (config.glimpses, None)
+
+    def make_trace(self, alloc, images: int) -> Trace:
+        """Return a trace for that many images."""
+        return Trace(alloc, self.config, images)
+
+    def run(self, task: str, params: dict, grads: dict, inputs: Sequence[Array], weight: float) -> tuple[Array, ...]:
+        """Do "loss", "loss_and_grads" or "log_weights"; see DRAW."""
+        x, noise = inputs
+        trace = self.trace_for(len(x))
+        straight, transposed = self.laid_out(params, task == "loss_and_grads")
+        losses = forward(trace, straight, x, noise, self.config, self.xp)
+        if task == "loss_and_grads":
+            backward(trace, transposed, grads, noise, self.config, weight, self.xp)
+        if task == "log_weights":
+            z = trace.decoder.inputs[: self.config.glimpses, :, : self.config.latent_size]
+            return (log_ratio(trace.latent, z, noise, self.xp) - losses[0],)
+        return losses
+
+    def draw(self, params: dict, x: Array | None, noise: Array) -> Trace:
+        """Draw x again, or from the prior where x is None; the drawings are in mean[1:] of the trace returned."""
+        trace = self.trace_for(noise.shape[1])
+        params, _ = self.laid_out(params, backward=False)
+        if x is None:
+            generate(trace, params, noise, self.config, self.xp)
+        else:
+            forward(trace, params, x, noise, self.config, self.xp)
+        return trace
+
+
+class DRAW(Network):
+    """The Deep Recurrent Attentive Writer of Gregor et al. 2015 (arXiv:1502.04623).
+
+    Arguments and parameters are as for any Network; the config is a DRAWConfig.
+    """
+
+    name = "draw"
+    Config = DRAWConfig
+    Shard = DRAWShard
+    _shard: DRAWShard
+    parameter_shapes = staticmethod(parameter_shapes)
+    start_values = staticmethod(start_values)
+
+    def loss_and_grads(self, x: Array, noise: Array) -> tuple[Loss, dict[str, Array]]:
+        """Return the loss of a minibatch and the gradient of its total by parameter name.
+
+        x is (B, C, H, W) in [0, 1], noise (T, B, Z) standard normal. The arrays of gradients are valid until the next
+        call. Raises UserError for shapes that do not fit the config and values out of range.
+        """
+        return _mean_loss(*self._on_every_core("loss_and_grads", *self._checked(x, noise))), self.grads
+
+    def loss(self, x: Array, noise: Array) -> Loss:
+        """Return the loss of a minibatch, without gradients; arguments as for loss_and_grads."""
+        return _mean_loss(*self.losses(x, noise))
+
+    def losses(self, x: Array, noise: Array) -> tuple[np.ndarray, np.ndarray]:
+        """Return the reconstruction loss of every image (B,) and the KL of every glimpse and image (T, B), in nats."""
+        reconstruction, latent = self._on_every_core("loss", *self._checked(x, noise))
+        return reconstruction, latent
+
+    def log_weights(self, x: Array, noise: Array) -> np.ndarray:
+        """Return log p(x, z) - log q(z | x) of every image, (B,), in nats, for the z that the noise gives.
+
+        Minus its mean is the bound; log mean exp over several draws is the importance-weighted one (arXiv:1509.00519).
+        """
+        return self._on_every_core("log_weights", *self._checked(x, noise))[0]
+
+    def generate(self, n: int, seed: int = 0) -> np.ndarray:
+        """Draw `n` images from the prior (eqs 13-16): (T, n, C, H, W) on the host, in [0, 1]."""
+        return self.draw(n, seed).frames
+
+    def draw(self, n: int, seed: int = 0) -> Drawing:
+        """Draw `n` images from the prior and tell where every glimpse was written."""
+        if n < 1:
+            raise UserError(f"the number of images must be 1 or more, not {n}")
+        noise = np.random.default_rng(seed).standard_normal((self.config.glimpses, n, self.config.latent_size))
+        return self.draw_latents(noise.astype(self.dtype))
+
+    def reconstruct(self, x: Array, noise: Array) -> np.ndarray:
+        """Draw given images x (B, C, H, W) again: (T, B, C, H, W) on the host, in [0, 1]."""
+        return self.redraw(x, noise).frames
+
+    def redraw(self, x: Array, noise: Array) -> Drawing:
+        """Draw given images again and tell where every glimpse looked and wrote."""
+        return self._drawing(*self._checked(x, noise))
+
+    def encode(self, x: Array, noise: Array) -> np.ndarray:
+        """Return the latents z_1..z_T of images x (B, C, H, W) (eq. 6), (T, B, Z) on the host; with noise 0, means."""
+        x, noise = self._checked(x, noise)
+        z = np.empty(noise.shape, self.dtype)
+        for chunk, trace in self._traces(x, noise):
+            z[:, chunk] = to_host(trace.decoder.inputs[: self.config.glimpses, :, : self.config.latent_size])
+        return z
+
+    def decode(self, z: Array) -> np.ndarray:
+        """Draw from latents z (T, n, Z) (eqs 14-16), be they from `encode` or anywhere: (T, n, C, H, W) on the host."""
+        return self.draw_latents(z).frames
+
+    def draw_latents(self, z: Array) -> Drawing:
+        """Draw from latents z (T, n, Z) and tell where every glimpse was written."""
+        T, Z = self.config.glimpses, self.config.latent_size
+        if z.ndim != 3 or (z.shape[0], z.shape[2]) != (T, Z) or z.shape[1] == 0:
+            raise UserError(f"latents must be (glimpses, images, latent_size) = ({T}, n, {Z}), not {tuple(z.shape)}")
+        return self._drawing(None, to_device(z, self.xp, self.dtype))
+
+    def _traces(self, x: Array | None, noise: Array) -> Iterator[tuple[slice, Trace]]:
+        """Draw in chunks, images from the latents `noise` where x is None: yield which images, and their trace."""
+        n = noise.shape[1]
+        for first in range(0, n, DRAWING_CHUNK):
+            chunk = slice(first, min(first + DRAWING_CHUNK, n))
+            with self._blas.limit(limits=self.threads):
+                trace = self._shard.draw(self.params, None if x is None else x[chunk], noise[:, chunk])
+            yield chunk, trace
+
+    def _drawing(self, x: Array | None, noise: Array) -> Drawing:
+        """Draw images again, or from the latents `noise` where x is None."""
+        config, (T, n, _) = self.config, noise.shape
+        frames = np.empty((T, n, *config.image_shape), self.dtype)
+        seen = {"read": np.zeros((T, n, 5)), "write": np.zeros((T, n, 5))}
+        for chunk, trace in self._traces(x, noise):
+            frames[:, chunk] = to_host(trace.mean[1:]).reshape(T, -1, *config.image_shape)
+            for name, part in (("read", None if x is None else trace.read), ("write", trace.write)):
+                if part is not None:
+                    seen[name][:, chunk] = to_host(part.window)
+        reading = x is not None and config.read_size is not None
+        return Drawing(
+            frames,
+            windows(seen["write"], config.image_shape, config.write_size) if config.write_size is not None else None,
+            windows(seen["read"], config.image_shape, config.read_size) if reading else None,
+        )
+
+    def _checked(self, x: Array, noise: Array) -> tuple[Array, Array]:
+        """Return x as (B, C·H·W) and noise (T, B, Z) on the device in the model's dtype."""
+        x = self._checked_images(x)
+        expected = (self.config.glimpses, len(x), self.config.latent_size)
+        if tuple(noise.shape) != expected:
+            raise UserError(f"noise must be (glimpses, images, latent_size) = {expected}, not {tuple(noise.shape)}")
+        return x, to_device(noise, self.xp, self.dtype)
+
+
+def _mean_loss(reconstruction: np.ndarray, latent: np.ndarray) -> Loss:
+    """Average the losses of images, (B,) and (T, B)."""
+    return Loss(float(reconstruction.mean(dtype=np.float64)), latent.mean(axis=1, dtype=np.float64))
+
+
+def draw_noise(config: DRAWConfig, images: int, rng: np.random.Generator) -> np.ndarray:
+    """Return standard normal noise (T, images, Z) in single precision."""
+    return rng.standard_normal((config.glimpses, images, config.latent_size), np.float32)

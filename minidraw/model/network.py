@@ -1,0 +1,118 @@
+"""What DRAW and RAM have in common: parameters by name in one vector, and minibatches computed on every core."""
+
+import dataclasses
+import math
+from abc import ABC, abstractmethod
+from typing import Any, ClassVar
+
+import numpy as np
+import threadpoolctl
+
+from ..backend import Array, array_module, to_device, to_host
+from ..errors import UserError, unknown
+from ..parallel.memory import parameter_views
+from ..parallel.shard import Shard, parts
+from ..parallel.workers import SMALLEST_WORK, Workers, cores, dotted_path, shard_bounds
+
+
+class Network(ABC):
+    """Parameters and their gradients, and the shards of a minibatch; see DRAW and RAM.
+
+    `params` maps names to arrays that may be written in place. All parameters lie in the one vector `flat_params`,
+    their gradients in `flat_grads`. `threads` (default: all cores) is how many shards a minibatch of some size is cut
+    in; the result depends on it by rounding only. A class that another process cannot import, as of a notebook, has a
+    single one. `precision` is how a GPU multiplies, see backend.array_module. Raises UserError for an unknown backend
+    or dtype, and where the backend does not work.
+    """
+
+    name: ClassVar[str]  # in checkpoints
+    Config: ClassVar[type]
+    Shard: ClassVar[type[Shard]]
+
+    def __init__(
+        self,
+        config: Any,
+        backend: str = "numpy",
+        dtype: str = "float32",
+        seed: int = 0,
+        threads: int | None = None,
+        precision: str = "float32",
+    ):
+        dtype = getattr(dtype, "__name__", str(dtype))  # numpy.float32 and "float32" alike
+        if dtype not in ("float32", "float64"):
+            raise unknown("dtype", dtype, ["float32", "float64"])
+        self.config, self.xp, self.dtype = config, array_module(backend, precision), np.dtype(dtype)
+        shapes = self.parameter_shapes(config)
+        self.flat_params = to_device(self.start_values(config, seed).astype(self.dtype), self.xp, self.dtype)
+        self.params: dict[str, Array] = parameter_views(self.flat_params, shapes)
+        self.flat_grads = self.xp.zeros_like(self.flat_params)
+        self.grads: dict[str, Array] = parameter_views(self.flat_grads, shapes)
+        self.threads = cores() if threads is None else threads
+        if self.threads < 1:
+            raise UserError(f"threads must be 1 or more, not {threads}")
+        self._shard = self.Shard(config, self.xp, self.dtype)
+        self._blas = threadpoolctl.ThreadpoolController().select(user_api="blas")
+        several = self.threads > 1 and self.xp is np and dotted_path(type(self)) is not None
+        self._workers = Workers(type(self), config, self.dtype) if several else None
+
+    @staticmethod
+    @abstractmethod
+    def parameter_shapes(config: Any) -> dict[str, tuple[int, ...]]:
+        """Return the shape of every parameter by name, in the order in which they lie in memory."""
+
+    @staticmethod
+    @abstractmethod
+    def start_values(config: Any, seed: int) -> np.ndarray:
+        """Return the parameters that training starts from, one flat float64 vector."""
+
+    def unroll(self, glimpses: int) -> None:
+        """Take that many glimpses from the next call on: no parameter depends on how many.
+
+        Raises UserError where that is no count.
+        """
+        if glimpses != self.config.glimpses:
+            self.config = dataclasses.replace(self.config, glimpses=glimpses)
+            self._shard.unroll(self.config)
+            if self._workers:
+                self._workers.unroll(self.config)
+
+    def _on_every_core(self, task: str, *inputs: Array) -> list[np.ndarray]:
+        """Do the first shard's part of a task here while workers do the others; return the outputs on the host.
+
+        After "loss_and_grads" flat_grads holds the gradient of the mean loss.
+        """
+        images, shard = len(inputs[0]), self._shard
+        work = images * self.config.glimpses * self.flat_params.size
+        bounds = shard_bounds(images, self.threads if self._workers and work >= SMALLEST_WORK else 1)
+        with self._blas.limit(limits=1):  # one core a shard
+            if len(bounds) == 1:
+                return [to_host(out) for out in shard.run(task, self.params, self.grads, inputs, 1.0 / images)]
+            self._workers.start(task, self.flat_params, inputs, bounds)
+            mine = slice(*bounds[0])
+            try:
+                some = parts(inputs, shard.inputs(self.config), mine)
+                first = shard.run(task, self.params, self.grads, some, 1.0 / images)
+            finally:  # also after an exception here: an answer must not wait for the next call
+                self._workers.finish(bounds)
+        if task == "loss_and_grads":
+            for k in range(len(bounds) - 1):  # always in the same order: the sum does not depend on timing
+                self.flat_grads += self._workers.gradients[k]
+        shapes = shard.outputs(self.config)[: len(first)]
+        results = [shared.copy() for shared in parts(self._workers.outputs, shapes, slice(images))]
+        for whole, out in zip(parts(results, shapes, mine), first, strict=True):
+            whole[...] = out
+        return results
+
+    def _checked_images(self, x: Array) -> Array:
+        """Return images (B, C, H, W) as (B, C·H·W) on the device. Raises UserError where they do not fit."""
+        shape = self.config.image_shape
+        if x.ndim != 4 or tuple(x.shape[1:]) != shape or len(x) == 0:
+            raise UserError(f"images must be (B, {', '.join(map(str, shape))}), not {tuple(x.shape)}")
+        if isinstance(x, np.ndarray) and not (x.min() >= 0 and x.max() <= 1):
+            raise UserError(f"images must have values from 0 to 1, not {x.min()} to {x.max()}")
+        return to_device(x, self.xp, self.dtype).reshape(len(x), -1)
+
+
+def parameter_count(network: type[Network], config: Any) -> int:
+    """Return how many numbers all parameters of a network are together."""
+    return sum(map(math.prod, network.parameter_shapes(config).values()))

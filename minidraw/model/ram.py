@@ -1,0 +1,245 @@
+"""RAM: the differentiable recurrent attention model of section 4.1, which classifies what it sees through a window.
+
+    window_t = h_{t-1} W_read + b_read                       where to look, from the state before   (eq. 21)
+    h_t = LSTM([gamma F_Y x F_X^T, h_{t-1}])                 what is seen there                     (eq. 27)
+    P(label | x) = softmax(h_T W_softmax + b_softmax)
+
+Letters: T glimpses, B images, C, H, W channels, height, width, N filters along a side, h hidden units, K classes.
+"""
+
+import dataclasses
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from ..backend import Array, to_device, to_host
+from ..errors import UserError
+from ..parallel.memory import parameter_views
+from ..parallel.shard import Shard
+from .attention import ReadTrace, read, read_backward
+from .config import check_counts, check_grid, check_image_shape
+from .lstm import LSTMTrace, lstm, lstm_backward, lstm_weight_gradients
+from .network import Network
+from .windows import Windows, windows
+
+
+@dataclasses.dataclass(frozen=True)
+class RAMConfig:
+    """The sizes of a RAM network; the defaults are the paper's, for cluttered MNIST.
+
+    Raises UserError if a size makes no network.
+    """
+
+    image_shape: tuple[int, int, int] = (1, 100, 100)  # channels, height, width in pixels
+    glimpses: int = 8  # T
+    read_size: int = 12  # N, filters along a side of the grid
+    hidden_size: int = 256  # h, units of the LSTM
+    classes: int = 10  # K
+
+    def __post_init__(self):
+        check_image_shape(self)
+        check_counts(self, "glimpses", "hidden_size", "classes")
+        check_grid(self, "read_size", optional=False)
+
+
+def parameter_shapes(config: RAMConfig) -> dict[str, tuple[int, ...]]:
+    """Return the shape of every parameter by name, in the order in which they lie in memory."""
+    h, glimpse = config.hidden_size, config.image_shape[0] * config.read_size**2
+    return {
+        "lstm.W": (glimpse + h, 4 * h),  # rows: glimpse, hidden state; columns: gates i, f, o, g
+        "lstm.b": (4 * h,),
+        "read.W": (h, 5),  # columns: gX, gY, log sigma², log delta, log gamma
+        "read.b": (5,),
+        "softmax.W": (h, config.classes),
+        "softmax.b": (config.classes,),
+        "h0": (h,),
+    }
+
+
+def start_values(config: RAMConfig, seed: int) -> np.ndarray:
+    """Return the parameters that training starts from, one flat float64 vector.
+
+    Weights are N(0, 1 / rows), those that place the window a tenth of it; forget gates are open (bias 1). The first
+    grid covers the image, each filter as wide as half of the stride.
+    """
+    shapes = parameter_shapes(config)
+    flat = np.zeros(sum(map(math.prod, shapes.values())))
+    params = parameter_views(flat, shapes)
+    rng = np.random.default_rng(seed)
+    for name in ("lstm", "read", "softmax"):
+        W = params[f"{name}.W"]
+        W[:] = rng.standard_normal(W.shape) / math.sqrt(len(W))
+    params["read.W"] *= 0.1
+    params["lstm.b"][config.hidden_size : 2 * config.hidden_size] = 1.0
+    stride = (max(config.image_shape[1:]) - 1) / (config.read_size - 1)
+    params["read.b"][2] = 2 * math.log(stride / 2)
+    return flat
+
+
+class RAMTrace:
+    """What the forward pass over one minibatch leaves for the backward pass."""
+
+    def __init__(self, alloc, config: RAMConfig, B: int):
+        C, H, W = config.image_shape
+        T, N, h, K = config.glimpses, config.read_size, config.hidden_size, config.classes
+        self.lstm = LSTMTrace(alloc, T, B, C * N * N + h, h)  # inputs: glimpse, hidden state
+        self.read = ReadTrace(alloc, T, B, C, H, W, N, S=C)
+        self.logits = alloc(B, K)
+        self.dh = alloc(B, h)
+        self.scratch = alloc(B, h)
+
+
+def forward(trace: RAMTrace, params: dict, x: Array, config: RAMConfig, xp) -> Array:
+    """Look at x (B, C·H·W) and return log P(label | x) for all labels, (B, K)."""
+    R = config.image_shape[0] * config.read_size**2
+    images, inputs = x.reshape(len(x), *config.image_shape), trace.lstm.inputs
+    inputs[0][:, R:] = params["h0"]
+    trace.lstm.cell[0] = 0.0
+    for t in range(config.glimpses):
+        window = trace.read.window[t]
+        xp.matmul(inputs[t][:, R:], params["read.W"], out=window)  # eq. 21
+        window += params["read.b"]
+        read(trace.read, t, images, inputs[t][:, :R], xp)  # eq. 27
+        lstm(trace.lstm, t, params["lstm.W"], params["lstm.b"], inputs[t + 1][:, R:], xp)
+    logits = trace.logits
+    xp.matmul(inputs[-1][:, R:], params["softmax.W"], out=logits)
+    logits += params["softmax.b"]
+    logits -= logits.max(axis=1, keepdims=True)
+    logits -= xp.log(xp.exp(logits).sum(axis=1, keepdims=True))
+    return logits
+
+
+def backward(
+    trace: RAMTrace, params: dict, grads: dict, x: Array, hot: Array, config: RAMConfig, weight: float, xp
+) -> None:
+    """Fill `grads` with the gradient of `weight` times the summed cross entropy; `hot` (B, K) is 1 at the label.
+
+    trace.logits, which `forward` returned, is used up.
+    """
+    T, R = config.glimpses, config.image_shape[0] * config.read_size**2
+    images, inputs = x.reshape(len(x), *config.image_shape), trace.lstm.inputs
+    # cross entropy = -log softmax(logits)[label]:  dlogits = softmax(logits) - hot
+    dlogits = trace.logits
+    xp.exp(dlogits, out=dlogits)
+    dlogits -= hot
+    dlogits *= weight
+    xp.matmul(inputs[-1][:, R:].T, dlogits, out=grads["softmax.W"])
+    xp.sum(dlogits, axis=0, out=grads["softmax.b"])
+    dh = trace.dh
+    xp.matmul(dlogits, params["softmax.W"].T, out=dh)
+    trace.lstm.dcell[:] = 0.0
+    for t in reversed(range(T)):
+        dinputs = lstm_backward(trace.lstm, t, params["lstm.W"], dh, xp)
+        read_backward(trace.read, t, images, inputs[t][:, :R], dinputs[:, :R], None, xp)
+        xp.matmul(trace.read.dwindow[t], params["read.W"].T, out=trace.scratch)
+        xp.add(dinputs[:, R:], trace.scratch, out=dh)
+    xp.sum(dh, axis=0, out=grads["h0"])
+    lstm_weight_gradients(trace.lstm, grads["lstm.W"], grads["lstm.b"], xp)
+    rows = trace.read.dwindow.reshape(-1, 5)  # (T·B, 5)
+    xp.matmul(inputs[:T, :, R:].reshape(len(rows), -1).T, rows, out=grads["read.W"])
+    xp.sum(rows, axis=0, out=grads["read.b"])
+
+
+class RAMShard(Shard):
+    """Some images' part of a minibatch: x (B, C·H·W) in [0, 1] and labels (B, K), 1 at the label and 0 elsewhere."""
+
+    @staticmethod
+    def inputs(config: RAMConfig) -> tuple[tuple[int | None, ...], ...]:
+        """Return the shapes of x and of the labels."""
+        return (None, math.prod(config.image_shape)), (None, config.classes)
+
+    @staticmethod
+    def outputs(config: RAMConfig) -> tuple[tuple[int | None, ...], ...]:
+        """Return the shape of log P(label | x)."""
+        return ((None, config.classes),)
+
+    def make_trace(self, alloc, images: int) -> RAMTrace:
+        """Return a trace for that many images."""
+        return RAMTrace(alloc, self.config, images)
+
+    def run(self, task: str, params: dict, grads: dict, inputs: Sequence[Array], weight: float) -> tuple[Array, ...]:
+        """Do "predict" or "loss_and_grads"; see RAM."""
+        x, hot = inputs
+        trace = self.trace_for(len(x))
+        straight, transposed = self.laid_out(params, task == "loss_and_grads")
+        log_p = forward(trace, straight, x, self.config, self.xp).copy()  # the trace's own is overwritten
+        if task == "loss_and_grads":
+            backward(trace, transposed, grads, x, hot, self.config, weight, self.xp)
+        return (log_p,)
+
+
+@dataclasses.dataclass(frozen=True)
+class RAMLoss:
+    """The cross entropy of a minibatch, and how often the likeliest label was wrong; means over the minibatch."""
+
+    total: float  # nats per image
+    error: float  # between 0 and 1
+
+
+class RAM(Network):
+    """The classifier of section 4.1: a DRAW encoder that looks through a window and names what it saw.
+
+    Arguments and parameters are as for any Network; the config is a RAMConfig.
+    """
+
+    name = "ram"
+    Config = RAMConfig
+    Shard = RAMShard
+    parameter_shapes = staticmethod(parameter_shapes)
+    start_values = staticmethod(start_values)
+
+    def loss_and_grads(self, x: Array, labels: Array) -> tuple[RAMLoss, dict[str, Array]]:
+        """Return the loss of a minibatch and the gradient of its total by parameter name.
+
+        x is (B, C, H, W) in [0, 1], labels (B,) whole numbers below `classes`. The arrays of gradients are valid until
+        the next call. Raises UserError for shapes that do not fit the config and values out of range.
+        """
+        x, labels = self._checked_images(x), self.checked_labels(labels, len(x))
+        (log_p,) = self._on_every_core("loss_and_grads", x, self._hot(labels))
+        return _loss(log_p, labels), self.grads
+
+    def loss(self, x: Array, labels: Array) -> RAMLoss:
+        """Return the loss of a minibatch, without gradients; arguments as for loss_and_grads."""
+        labels = self.checked_labels(labels, len(x))
+        return _loss(self.log_probabilities(x), labels)
+
+    def log_probabilities(self, x: Array) -> np.ndarray:
+        """Return log P(label | x) of images x (B, C, H, W), (B, classes), in nats."""
+        x = self._checked_images(x)
+        unused = self.xp.zeros((len(x), self.config.classes), self.dtype)
+        return self._on_every_core("predict", x, unused)[0]
+
+    def predict(self, x: Array) -> np.ndarray:
+        """Return the likeliest label of images x (B, C, H, W), (B,)."""
+        return self.log_probabilities(x).argmax(axis=1)
+
+    def look(self, x: Array) -> tuple[np.ndarray, Windows]:
+        """Return what is seen of images x (B, C, H, W), (T, B, C, N, N) before gamma, and through which windows."""
+        config = self.config
+        C, N = config.image_shape[0], config.read_size
+        x = self._checked_images(x)
+        trace = self._shard.trace_for(len(x))
+        with self._blas.limit(limits=self.threads):
+            forward(trace, self.params, x, config, self.xp)
+        window = to_host(trace.read.window)  # (T, B, 5)
+        seen = to_host(trace.lstm.inputs[: config.glimpses, :, : C * N * N]) / np.exp(window[:, :, 4:])
+        return seen.reshape(config.glimpses, len(x), C, N, N), windows(window, config.image_shape, N)
+
+    def checked_labels(self, labels: Array, images: int) -> np.ndarray:
+        """Return labels (B,) on the host. Raises UserError unless there is one for every image, each of a class."""
+        labels = to_host(labels) if hasattr(labels, "get") else np.asarray(labels)
+        if labels.shape != (images,) or labels.dtype.kind not in "iu":
+            raise UserError(f"labels must be {images} whole numbers, not {labels.dtype} {labels.shape}")
+        if images and not (labels.min() >= 0 and labels.max() < self.config.classes):
+            raise UserError(f"labels must be from 0 to {self.config.classes - 1}, not {labels.min()} to {labels.max()}")
+        return labels
+
+    def _hot(self, labels: np.ndarray) -> Array:
+        return to_device(np.eye(self.config.classes)[labels], self.xp, self.dtype)
+
+
+def _loss(log_p: np.ndarray, labels: np.ndarray) -> RAMLoss:
+    rows = np.arange(len(labels))
+    wrong = log_p.argmax(axis=1) != labels
+    return RAMLoss(-float(log_p[rows, labels].mean(dtype=np.float64)), float(wrong.mean()))

@@ -1,0 +1,99 @@
+"""Several runs on one page: curves over each other, settings that differ, drawings side by side."""
+
+import html
+
+from . import curves, svg
+from .curves import MINUTES, UPDATES, Chart
+from .report import picture, results, setting
+from .run import Run
+
+FIRST = {  # of the numbers that both training and validation give: the one on which runs are compared
+    "loss": "validation_loss",
+    "error": "validation_error",
+    "reconstruction": "validation_reconstruction",
+    "latent": "validation_latent",
+}
+
+
+def names(runs: list[Run]) -> list[str]:
+    """Return what to call runs: the folder's name, the whole path where two share a name."""
+    short = [one.name for one in runs]
+    return [name if short.count(name) == 1 else str(one.folder) for name, one in zip(short, runs, strict=True)]
+
+
+def comparison(runs: list[Run]) -> str:
+    """Return what stands on the page."""
+    called = names(runs)
+    figures = "".join(map(svg.lines, overlaid(runs, called)))
+    return (
+        f"<header><h1>{len(runs)} runs</h1><p>{html.escape(', '.join(called))}</p></header><main>"
+        f"<h2>Last numbers</h2>{last_numbers(runs, called)}"
+        f"<h2>Settings that differ</h2>{differing(runs, called)}"
+        f'<h2>Curves</h2><section class="charts pairs">{figures or "<p>Not a line of metrics.jsonl yet.</p>"}</section>'
+        f'<h2>Pictures</h2><section class="pictures">{pictures(runs, called)}</section></main>'
+        "<footer>Where a run has numbers of held-out images, its curves are of these.</footer>"
+    )
+
+
+def overlaid(runs: list[Run], called: list[str]) -> list[Chart]:
+    """Return a chart of each number by updates, and the same by minutes of training, a curve a run."""
+    kinds = {}  # by title, and by the number: what there is to compare
+    for one in runs:
+        for kind in curves.kinds(one.network):
+            for field in kind.fields:
+                if field not in FIRST.values():
+                    kinds[kind.title, field] = kind
+    charts = []
+    for (title, field), kind in kinds.items():
+        for across in (UPDATES, MINUTES):
+            found = []
+            for colour, (one, name) in enumerate(zip(runs, called, strict=True)):
+                if kind in curves.kinds(one.network):
+                    held_out = FIRST.get(field, field)
+                    best = field if one.last(held_out) is None else held_out
+                    found.append(curves.curve(one.lines, best, name, across, kind.factor, colour))
+            if chart := curves.chart(kind, found, across):
+                several = sum(other == title for other, _ in kinds) > 1
+                charts.append(chart._replace(title=field.capitalize() if several else title))
+    return charts
+
+
+def table(header: list[str], rows: list[list[str]]) -> str:
+    """Return a table as HTML; the first column names the rows."""
+    lines = ["".join(f"<th>{html.escape(cell)}</th>" for cell in header)]
+    lines += [
+        f"<th>{html.escape(row[0])}</th>" + "".join(f"<td>{html.escape(c)}</td>" for c in row[1:]) for row in rows
+    ]
+    return f'<div class="table"><table>{"".join(f"<tr>{line}</tr>" for line in lines)}</table></div>'
+
+
+def last_numbers(runs: list[Run], called: list[str]) -> str:
+    """Return a table of the last numbers, a row a run."""
+    found = [results(one) for one in runs]
+    fields = list(dict.fromkeys(name for result in found for name in result))
+    title = {name: words for result in found for name, (words, *_) in result.items()}
+    rows = [
+        [name, *(" ".join(result[field][1:]).strip() if field in result else "" for field in fields)]
+        for name, result in zip(called, found, strict=True)
+    ]
+    return table(["run", *(title[field] for field in fields)], rows)
+
+
+def differing(runs: list[Run], called: list[str]) -> str:
+    """Return a table of the settings in which the runs differ, a row a run."""
+    settings = [one.settings() for one in runs]
+    fields = dict.fromkeys(name for each in settings for name in each)
+    differ = [name for name in fields if any(each.get(name) != settings[0].get(name) for each in settings)]
+    if not differ:
+        return "<p>None.</p>"
+    rows = [
+        [name, *(setting(each[field]) if field in each else "" for field in differ)]
+        for name, each in zip(called, settings, strict=True)
+    ]
+    return table(["run", *differ], rows)
+
+
+def pictures(runs: list[Run], called: list[str]) -> str:
+    """Return what the runs draw, or how they look, side by side."""
+    shown = [picture(one, "samples.gif", html.escape(name), "") for one, name in zip(runs, called, strict=True)]
+    return "".join(shown) or "<p>None yet.</p>"

@@ -1,0 +1,211 @@
+"""report.html: all that a run's folder tells, as one file that needs no other and no network.
+
+It is made from the files of the folder alone (config.json, metrics.jsonl, the pictures), so it can be made at any time,
+by the run or after it. The look is page.css, the little that moves is page.js; both are put into the page.
+"""
+
+import html
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from ..files import write_atomic
+from ..pictures.writers import read_note
+from ..presets import seconds_left
+from . import curves, svg
+from .run import Run
+
+HERE = Path(__file__).parent
+LARGEST_PICTURE = 3 << 20  # bytes; a larger one stays beside the page, which then links to it
+CAPTIONS = {  # by network and picture: title, what it shows, class
+    "draw": {
+        "samples.gif": (
+            "Being drawn",
+            "A red box where each glimpse writes, the thicker the wider its filters (fig. 7).",
+            "",
+        ),
+        "sheet.png": (
+            "Drawings beside what they resemble",
+            "Were they copies, the last two columns would be equal.",
+            "",
+        ),
+        "seen.png": (
+            "Seen and drawn again",
+            "Green: where it reads. Red: where it writes. Time runs to the right.",
+            "wide",
+        ),
+    },
+    "ram": {
+        "samples.gif": ("Being looked at", "Left: the window on the image. Right: what is seen through it.", ""),
+        "seen.png": (
+            "Glimpses",
+            "Upper rows: the window, its line the thicker the wider its filters (fig. 5). Lower: what is seen.",
+            "",
+        ),
+    },
+}
+OBJECTIVE = {
+    "draw": "L = −log D(x | c<sub>T</sub>) + Σ<sub>t</sub> KL(Q(Z<sub>t</sub> | h<sub>t</sub><sup>enc</sup>) ‖ "
+    "P(Z<sub>t</sub>))  ≥  −log P(x), in nats per image (eqs 9 to 12)",
+    "ram": "L = −log P(label | x), in nats per image (section 4.1)",
+}
+
+
+def write_report(folder: Path, running: bool = False) -> None:
+    """Make report.html of a run's folder; one of a run that is `running` loads itself again now and then.
+
+    Raises UserError where there is no run, and where the page cannot be written.
+    """
+    run = Run(folder)
+    write_atomic(run.folder / "report.html", page(run.name, report(run, running), running))
+
+
+def page(title: str, body: str, again: bool = False) -> bytes:
+    """Return a whole page; `again`: it loads itself anew every half a minute."""
+    style, script = ((HERE / f"page.{kind}").read_text(encoding="utf-8") for kind in ("css", "js"))
+    text = (
+        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        '<meta name="color-scheme" content="light dark">'
+        f"<title>{html.escape(title)} · minidraw</title><style>{style}</style></head>\n"
+        f"<body{' data-again' if again else ''}>{body}<script>{script}</script></body></html>\n"
+    )
+    return text.encode(errors="replace")  # a folder's name may hold what is no character
+
+
+def report(run: Run, running: bool) -> str:
+    """Return what stands on a run's page."""
+    charts = curves.charts(run.lines, run.network)
+    heat = curves.heat(run.lines)
+    shown = "".join(picture(run, name, *words) for name, words in CAPTIONS.get(run.network, {}).items())
+    numbers = (
+        "".join(map(svg.lines, charts[:2])) + (svg.heat(heat) if heat else "") + "".join(map(svg.lines, charts[2:]))
+    )
+    if not run.lines:
+        numbers = '<p class="none">Not a line of metrics.jsonl yet.</p>'
+    return (
+        f"<header><h1>{html.escape(run.name)}</h1>{state(run, running)}</header><main>"
+        f'<section class="tiles">{tiles(run)}</section>'
+        f'<p class="equation">{OBJECTIVE.get(run.network, "")}</p>'
+        f'<section class="charts">{numbers}</section><section class="pictures">{shown}</section>'
+        f"<section><h2>Settings</h2><p>This command makes the run:</p><pre>{html.escape(run.command())}</pre>"
+        f"<p>Data: {html.escape(run.note)}</p>{settings(run)}</section>"
+        f"</main><footer>{'; '.join(remarks(run))}</footer>"
+    )
+
+
+def state(run: Run, running: bool) -> str:
+    """Return how far a run is."""
+    word = "finished" if run.progress >= 1 else "running" if running else "not finished"
+    now = datetime.now(timezone.utc)
+    when = f'<time datetime="{now.isoformat(timespec="seconds")}">{now:%Y-%m-%d %H:%M} UTC</time>'
+    words = f"{100 * run.progress:.0f} % of {planned(run)}"
+    if 0 < run.progress < 1:
+        left = run.seconds_planned - run.seconds
+        if not run.seconds_planned:
+            left = seconds_left(run.seconds, 0.0, run.progress, run.glimpses, *run.growth)
+        words += f", about {duration(left)} of training left"
+    return (
+        f'<p class="state {word.split()[0]}"><b>{word}</b> {words}; written {when}</p>'
+        f'<progress value="{run.progress:.4f}" max="1">{100 * run.progress:.0f} %</progress>'
+    )
+
+
+def planned(run: Run) -> str:
+    """Return how long a run is to be."""
+    return duration(run.seconds_planned) if run.seconds_planned else f"{run.steps:,.0f} updates"
+
+
+def duration(seconds: float) -> str:
+    """Return a time in the units that suit it.
+
+    >>> [duration(s) for s in (12, 100, 4000, 90_000)]
+    ['12 s', '1.7 minutes', '67 minutes', '25 hours']
+    """
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    return (
+        f"{seconds / 60:.{1 if seconds < 600 else 0}f} minutes"
+        if seconds < 7200
+        else f"{seconds / 3600:.{1 if seconds < 36000 else 0}f} hours"
+    )
+
+
+RESULTS = {  # number of metrics.jsonl: what it is, its unit, digits, factor
+    "validation_loss": ("cost per held-out image", "nats", 2, 1),
+    "validation_error": ("of held-out images wrong", "%", 2, 100),
+    "validation_reconstruction": ("of it reconstruction", "nats", 2, 1),
+    "validation_latent": ("of it latent", "nats", 2, 1),
+    "loss": ("cost per training image", "nats", 2, 1),
+    "step": ("updates", "", 0, 1),
+    "epoch": ("passes over the training images", "", 1, 1),
+    "images_per_second": ("images per second", "", 0, 1),
+}
+
+
+def results(run: Run) -> dict[str, tuple[str, str, str]]:
+    """Return a run's last numbers: name, what it is, value and unit in words."""
+    found = {}
+    for name, (words, unit, digits, factor) in RESULTS.items():
+        if (value := run.last(name)) is not None:
+            found[name] = (words, f"{factor * value:,.{digits}f}", unit)
+    if run.seconds:
+        number, _, unit = duration(run.seconds).partition(" ")
+        found["seconds"] = ("of training", number, unit)
+    return found
+
+
+def tiles(run: Run) -> str:
+    """Return the last numbers as boxes."""
+    return "".join(
+        f"<div><p><b>{value}</b> <small>{unit}</small></p><small>{words}</small></div>"
+        for words, value, unit in results(run).values()
+    )
+
+
+def picture(run: Run, name: str, title: str, words: str, kind: str = "") -> str:
+    """Return a picture of the run's folder as a figure, with the note that it carries; nothing where there is none."""
+    try:
+        content = (run.folder / name).read_bytes()
+    except OSError:
+        return ""
+    note = read_note(content)
+    words = f"{words} {html.escape(note[:1].upper() + note[1:])}{'.' if note else ''}"
+    caption = f"<figcaption><h3>{title}</h3><p>{words}</p></figcaption>"
+    if len(content) > LARGEST_PICTURE:
+        link = f'<p><a href="{name}">{name}</a> is {len(content) / 1e6:.0f} MB, too large for this page.</p>'
+        return f'<figure class="{kind}">{caption}{link}</figure>'
+    address = svg.data_uri(content, Path(name).suffix[1:])
+    return f'<figure class="{kind}">{caption}<img alt="{title}" src="{address}"></figure>'
+
+
+def settings(run: Run) -> str:
+    """Return the settings as a list."""
+    pairs = "".join(
+        f"<div><dt>{html.escape(name)}</dt><dd>{html.escape(setting(value))}</dd></div>"
+        for name, value in run.settings().items()
+    )
+    return f"<dl>{pairs}</dl>"
+
+
+def setting(value: Any) -> str:
+    """Return a setting in words.
+
+    >>> [setting(v) for v in ([1, 28, 28], None, 3e-3, 1000)]
+    ['1×28×28', 'none', '0.003', '1000']
+    """
+    if isinstance(value, list | tuple):
+        return "×".join(map(str, value))
+    return "none" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def remarks(run: Run) -> list[str]:
+    """Return what is to be said of the numbers at the foot of the page."""
+    words = [
+        f"{len(run.lines):,} lines of metrics.jsonl; where they are more than fit, a curve shows means over neighbours"
+    ]
+    if run.damaged:
+        words.append(f"{run.damaged:,} lines of metrics.jsonl could not be read and are left out")
+    if skipped := run.last("skipped"):
+        words.append(f"{skipped:,.0f} updates were skipped because their gradient was not finite")
+    return words

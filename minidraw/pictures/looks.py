@@ -1,0 +1,86 @@
+"""What a network draws beside what it resembles, how it redraws, and how a classifier looks (figs 5, 6, 9, 12)."""
+
+import numpy as np
+
+from ..data.images import spread
+from ..model.draw import DRAW, draw_noise
+from ..model.ram import RAM
+from .sheets import filmstrip, sequence_frames
+
+CHUNK = 1000  # training images compared at a time
+LOOKS = 6  # classified images shown
+LOOKS_PER_SECOND = 2  # in samples.gif
+
+
+def nearest(images: np.ndarray, split, chosen: np.ndarray | None = None) -> np.ndarray:
+    """Return for each of `images` (n, C, H, W) the one of `split` at the least Euclidean distance, (n, C, H, W).
+
+    Only those at the indices `chosen` are looked at, None: all.
+    """
+    chosen = np.arange(len(split)) if chosen is None else chosen
+    flat = images.reshape(len(images), -1)  # (n, P)
+    best, found = np.full(len(images), np.inf), np.empty_like(images)
+    for first in range(0, len(chosen), CHUNK):
+        others = split.batch(chosen[first : first + CHUNK], np.random.default_rng(first))
+        rows = others.reshape(len(others), -1)  # (CHUNK, P)
+        distances = (rows * rows).sum(axis=1) - 2 * flat @ rows.T  # (n, CHUNK), less |image|²
+        place = distances.argmin(axis=1)
+        smallest = distances[np.arange(len(images)), place]
+        closer = smallest < best
+        best[closer], found[closer] = smallest[closer], others[place[closer]]
+    return found
+
+
+def beside_nearest(images: np.ndarray, split, columns: int, chosen: np.ndarray | None = None) -> np.ndarray:
+    """Return `images` (rows·columns, C, H, W) with a further column: what of `split` is nearest to the last."""
+    grid = images.reshape(-1, columns, *images.shape[1:])
+    beside = nearest(grid[:, -1], split, chosen)[:, None]
+    return np.concatenate([grid, beside], axis=1).reshape(-1, *images.shape[1:])
+
+
+def redrawn(model: DRAW, images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Return a strip for each of the images (n, C, H, W): itself, then how it is read and drawn again."""
+    seen = model.redraw(images, draw_noise(model.config, len(images), rng))
+    return filmstrip(seen.frames, write=seen.write, read=seen.read, originals=images)
+
+
+def looks(model: RAM, split, rng: np.random.Generator) -> tuple[list[np.ndarray], np.ndarray, str]:
+    """Return how images spread over a split are looked at (fig. 5): sheets, a still picture, and what was answered.
+
+    On a sheet, one a glimpse and the last once more without boxes, each image has beside it what is seen through the
+    window. In the still picture it has two rows: the window moving over it, and below it what is seen.
+    """
+    chosen = spread(LOOKS, split)
+    images = split.batch(chosen, rng)
+    glimpses, read = model.look(images)
+    seen = np.stack([enlarge(glimpse, images.shape[2:]) for glimpse in glimpses])  # (T, n, C, H, W)
+    moving = sequence_frames(seen, read=read, originals=images, columns=2, scale=2)
+    there, T, rows = np.broadcast_to(images, seen.shape), len(seen), []
+    for one in (slice(i, i + 1) for i in range(len(images))):
+        rows.append(filmstrip(there[:, one], read=read.some(one), steps=T, scale=2))
+        rows.append(filmstrip(seen[:, one], steps=T, scale=2))
+    note = f"the answers are {join(model.predict(images))}"
+    if split.labels is not None:
+        note += f", the labels {join(split.labels[chosen])}"
+    return moving, np.concatenate(rows), note
+
+
+def join(numbers: np.ndarray) -> str:
+    """Return numbers in words.
+
+    >>> join(np.array([7, 2, 1]))
+    '7, 2, 1'
+    """
+    return ", ".join(map(str, numbers.tolist()))
+
+
+def enlarge(glimpses: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """Show glimpses (n, C, N, N) as large as fits on black images (n, C, H, W)."""
+    n, C, N, _ = glimpses.shape
+    H, W = shape
+    times = max(1, min(H, W) // N)
+    top, left = max(0, (H - times * N) // 2), max(0, (W - times * N) // 2)
+    shown = np.zeros((n, C, H, W), np.float32)
+    large = glimpses.repeat(times, axis=2).repeat(times, axis=3)
+    shown[:, :, top : top + times * N, left : left + times * N] = large[:, :, :H, :W]
+    return shown

@@ -1,0 +1,1 @@
+"""A run: the loop, what is trained and measured, and the folder that it leaves."""

@@ -1,0 +1,145 @@
+"""Checkpoints: a run's state in one .npz file without pickled objects, written whole or not at all.
+
+The file is a zip archive of .npy arrays: `header` (JSON text as bytes: format, configs, where the run stands) and flat
+float32 or float64 vectors `params`, `average`, and, to go on training, `adam_mean` and `adam_square`. Parameters lie in
+a vector in the order of config.parameter_shapes. Nothing in a file is trusted: every size is known before it is read,
+and nothing is unpacked, so that reading never takes more memory than the file is long.
+"""
+
+import dataclasses
+import io
+import json
+import os
+import warnings
+import zipfile
+from pathlib import Path
+
+import numpy as np
+
+from ..errors import UserError, one_line
+from ..files import is_endless, write_atomic
+from ..model import NETWORKS
+from ..model.network import Network
+from ..presets import Experiment, TrainConfig, check_size
+
+FORMAT = "minidraw 1"
+PRETRAINED = Path(__file__).parents[1] / "pretrained"
+VECTORS = ("params", "average", "adam_mean", "adam_square")
+LARGEST_HEADER = 1 << 20  # bytes
+
+
+@dataclasses.dataclass
+class Checkpoint:
+    """What a file holds. `state` is what the trainer needs to go on (see trainer.py); `vectors` are by VECTORS."""
+
+    experiment: Experiment
+    state: dict
+    vectors: dict[str, np.ndarray]
+
+    def network(self, backend: str = "numpy", threads: int | None = None) -> Network:
+        """Return the network with its averaged parameters, the ones to evaluate and draw with.
+
+        It takes as many glimpses as its run has come to; see Experiment.glimpses.
+        """
+        network = NETWORKS[self.experiment.network]
+        config = dataclasses.replace(self.experiment.model, glimpses=self.glimpses())
+        model = network(config, backend, self.vectors["average"].dtype.name, threads=threads)
+        model.flat_params[:] = model.xp.asarray(self.vectors["average"])
+        return model
+
+    def glimpses(self) -> int:
+        """Return how many glimpses the run has come to: all, unless it still grows them."""
+        return self.state.get("glimpses", self.experiment.model.glimpses)
+
+
+def save(path: Path, checkpoint: Checkpoint) -> None:
+    """Write a checkpoint; an earlier one at `path` stays intact until the new one is complete.
+
+    Raises UserError where it cannot be written.
+    """
+    header = {
+        "format": FORMAT,
+        "network": checkpoint.experiment.network,
+        "model": dataclasses.asdict(checkpoint.experiment.model),
+        "train": dataclasses.asdict(checkpoint.experiment.train),
+        "state": checkpoint.state,
+    }
+    content = io.BytesIO()
+    text = np.frombuffer(json.dumps(header).encode(), np.uint8)
+    np.savez(content, header=text, **checkpoint.vectors)
+    write_atomic(path, content.getbuffer())
+
+
+def load(path: Path | str) -> Checkpoint:
+    """Read a checkpoint, or that of a run's folder, or, where there is neither, one of `pretrained()` by its name.
+
+    Raises UserError for a file that is missing, damaged, of another program or of another version.
+    """
+    if not os.path.lexists(path) and str(path) in pretrained():
+        path = PRETRAINED / f"{path}.npz"
+    path = Path(path)
+    if os.path.isdir(path):
+        path = path / "checkpoint.npz"
+    if is_endless(path):
+        raise UserError(f"cannot read {path}: it is no file; name a checkpoint.npz, or the folder of a run")
+    try:
+        with warnings.catch_warnings(), zipfile.ZipFile(path) as archive:
+            warnings.simplefilter("error")  # NumPy warns of old headers; we write none
+            return _read(archive, os.path.getsize(path))
+    except FileNotFoundError:
+        known = f" (with the package come: {', '.join(pretrained())})" if pretrained() else ""
+        raise UserError(f"there is no checkpoint {path}; python -m minidraw.train makes one{known}") from None
+    except OSError as problem:
+        raise UserError(f"cannot read {path}: {problem.strerror or problem}") from None
+    except Exception as problem:  # a damaged file can make zipfile, json, NumPy and the configs raise anything
+        raise UserError(f"{path} is not a whole checkpoint of minidraw: {one_line(problem)}") from None
+
+
+def pretrained() -> tuple[str, ...]:
+    """Return the names of the checkpoints that come with the package."""
+    return tuple(sorted(path.stem for path in PRETRAINED.glob("*.npz")))
+
+
+class _Damaged(Exception):
+    pass
+
+
+def _read(archive: zipfile.ZipFile, file_size: int) -> Checkpoint:
+    header = json.loads(_array(archive, "header", (np.uint8,), min(LARGEST_HEADER, file_size)).tobytes())
+    if not isinstance(header, dict) or header.get("format") != FORMAT:
+        raise _Damaged(f"its format is not {FORMAT!r}")
+    config = NETWORKS[header.get("network", "draw")].Config
+    experiment = Experiment(config(**header["model"]), TrainConfig(**header["train"]))
+    size, vectors = check_size(experiment), {}
+    if size > file_size:
+        raise _Damaged(f"it claims {size} parameters but has {file_size} bytes")
+    for name in VECTORS:
+        if f"{name}.npy" in archive.namelist():
+            vectors[name] = _array(archive, name, (np.float32, np.float64), size)
+            if len(vectors[name]) != size:
+                raise _Damaged(f"{name} has {len(vectors[name])} numbers, its config asks for {size}")
+            if not np.isfinite(vectors[name]).all():
+                raise _Damaged(f"{name} has numbers that are not finite")
+    if "average" not in vectors:
+        raise _Damaged("it holds no parameters")
+    checkpoint = Checkpoint(experiment, dict(header["state"]), vectors)
+    if type(checkpoint.glimpses()) is not int or not 1 <= checkpoint.glimpses() <= experiment.model.glimpses:
+        raise _Damaged(f"it claims {checkpoint.glimpses()!r} of {experiment.model.glimpses} glimpses")
+    return checkpoint
+
+
+def _array(archive: zipfile.ZipFile, name: str, dtypes: tuple, longest: int) -> np.ndarray:
+    """Read a one-dimensional array whose type and length are checked before its content is read."""
+    if archive.getinfo(f"{name}.npy").compress_type != zipfile.ZIP_STORED:
+        raise _Damaged(f"{name} is compressed")
+    with archive.open(f"{name}.npy") as member:
+        version = np.lib.format.read_magic(member)
+        if version != (1, 0):
+            raise _Damaged(f"{name} is an array of version {version}")
+        shape, _, dtype = np.lib.format.read_array_header_1_0(member)
+        if dtype not in dtypes or len(shape) != 1 or not 0 < shape[0] <= longest:
+            raise _Damaged(f"{name} is an array of {dtype} {shape}")
+        content = member.read(shape[0] * dtype.itemsize)
+        if len(content) != shape[0] * dtype.itemsize or member.read(1):
+            raise _Damaged(f"{name} is cut short or too long")
+    return np.frombuffer(content, dtype).copy()

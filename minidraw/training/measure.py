@@ -1,0 +1,118 @@
+"""What is measured on a data set, with the averaged parameters: bounds, errors, and what to compare them with.
+
+The run measures with it while it goes on, `minidraw.evaluate` after it.
+"""
+
+import math
+from collections.abc import Iterator
+
+import numpy as np
+from scipy.special import entr, logsumexp
+from tqdm import tqdm
+
+from ..data.images import mean_image
+from ..errors import UserError
+from ..model.draw import DRAW, draw_noise
+from ..model.likelihood import reconstruction
+from ..model.ram import RAM
+
+CHUNK = 250  # held-out images at a time
+DARKEST = 1e-3  # where the mean image is 0 or 1, its logit is taken as if it were this far from it
+
+
+def batches(split, count: int, rng: np.random.Generator, size: int = CHUNK) -> Iterator[np.ndarray]:
+    """Yield the first `count` images of a split in order, as arrays (B, C, H, W), B = `size` or, at the end, less."""
+    for first in range(0, count, size):
+        yield split.batch(np.arange(first, min(first + size, count)), rng)
+
+
+def mean_logits(split, rng: np.random.Generator) -> np.ndarray:
+    """Return the logits of a split's mean image, (C·H·W,): the best canvas for one who knows nothing of an image."""
+    mean = np.clip(mean_image(split, rng), DARKEST, 1 - DARKEST).ravel()
+    return np.log(mean / (1 - mean))
+
+
+def bound_terms(
+    model: DRAW, split, count: int, rng: np.random.Generator, quiet: bool = True
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the terms of the bound (eqs 9, 11) of the first `count` images of a split, one draw each: (count,) twice.
+
+    They are the reconstruction loss and the KL over all glimpses, in nats.
+    """
+    terms = []  # reconstruction and KL of images, (2, B)
+    with tqdm(total=count, unit="image", desc="bound", leave=False, disable=quiet or None) as bar:
+        for images in batches(split, count, rng):
+            reconstruction, latent = model.losses(images, draw_noise(model.config, len(images), rng))
+            terms.append((reconstruction, latent.sum(axis=0)))
+            bar.update(len(images))
+    reconstruction, latent = np.concatenate(terms, axis=1, dtype=np.float64)
+    return reconstruction, latent
+
+
+def classify(model: RAM, split, count: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Return the cross entropy in nats, and whether the likeliest label is wrong, of the first `count` images."""
+    if split.labels is None:
+        raise UserError("these images have no labels, and a classifier is measured by them; choose another --data")
+    labels = model.checked_labels(split.labels[:count], count)
+    log_p = np.concatenate([model.log_probabilities(images) for images in batches(split, count, rng)])  # (count, K)
+    return -log_p[np.arange(count), labels].astype(np.float64), log_p.argmax(axis=1) != labels
+
+
+def variational_bound(network: DRAW, split, seed: int) -> dict:
+    """Return the bound of eq. 12 over a split, one draw per image, its terms, and its standard error over images."""
+    reconstruction, latent = bound_terms(network, split, len(split), np.random.default_rng([seed, 1]), quiet=False)
+    results = {"bound": mean(reconstruction + latent), "bound_error": standard_error(reconstruction + latent)}
+    return results | {"reconstruction": mean(reconstruction), "latent": mean(latent)}
+
+
+def importance_weighted_bound(network: DRAW, split, samples: int, seed: int) -> dict:
+    """Return -log 1/K Σ_k p(x, z_k) / q(z_k | x) over a split for K = `samples`, and its standard error over images.
+
+    It is at least -log P(x) on average, and falls towards it as K grows (Burda et al. 2015, arXiv:1509.00519).
+    """
+    rng = np.random.default_rng([seed, 2])
+    bounds = []
+    with tqdm(total=samples * len(split), unit="draw", desc="importance-weighted", leave=False, disable=None) as bar:
+        for images in batches(split, len(split), rng):
+            weights = []  # K times (B,)
+            for _ in range(samples):
+                weights.append(network.log_weights(images, draw_noise(network.config, len(images), rng)))
+                bar.update(len(images))
+            bounds.append(math.log(samples) - logsumexp(np.float64(weights), axis=0))
+    bounds = np.concatenate(bounds)  # (images,)
+    results = {"importance_weighted_bound": mean(bounds), "importance_weighted_error": standard_error(bounds)}
+    return results | {"samples": samples}
+
+
+def yardsticks(train, split, seed: int) -> dict:
+    """Return what a bound is to be compared with, in nats per image, means over a split.
+
+    `independent_pixels` is the cost of the best model whose pixels know nothing of each other, the mean training image.
+    `least` is what no model can go below: the entropy of the pixels' values, which are probabilities where they are
+    grey, and 0 for binarized images.
+    """
+    rng = np.random.default_rng([seed, 3])
+    logits = mean_logits(train, rng)  # (C·H·W,)
+    independent = least = 0.0
+    for images in batches(split, len(split), rng):
+        rows = images.reshape(len(images), -1).astype(np.float64)
+        independent += reconstruction(rows, np.broadcast_to(logits, rows.shape), np).sum()
+        least += (entr(rows) + entr(1 - rows)).sum()
+    return {"independent_pixels": float(independent / len(split)), "least": float(least / len(split))}
+
+
+def classification_error(network: RAM, split, seed: int) -> dict:
+    """Return the share of wrong labels over a split, its standard error, and the cross entropy in nats per image."""
+    nats, wrong = classify(network, split, len(split), np.random.default_rng([seed, 1]))
+    results = {"error": mean(wrong), "error_error": standard_error(wrong), "wrong": int(wrong.sum())}
+    return results | {"cross_entropy": mean(nats), "cross_entropy_error": standard_error(nats)}
+
+
+def mean(values: np.ndarray) -> float:
+    """Return the mean as a Python number."""
+    return float(values.mean())
+
+
+def standard_error(values: np.ndarray) -> float | None:
+    """Return the standard error of the mean, None for a single value."""
+    return float(values.std(ddof=1)) / math.sqrt(len(values)) if len(values) > 1 else None

@@ -1,0 +1,211 @@
+"""What a network is trained to do: DRAW to draw, RAM to classify. The trainer is the same for both.
+
+A task makes the network and its minibatches, says which numbers of a step are kept and how they are logged, measures
+on held-out images, and makes pictures.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+
+from ..backend import Array, to_device
+from ..data import Dataset
+from ..data.images import spread
+from ..errors import UserError
+from ..model.draw import DRAW, Loss, draw_noise
+from ..model.network import Network
+from ..model.ram import RAM, RAMLoss
+from ..pictures.looks import LOOKS_PER_SECOND, beside_nearest, looks, redrawn
+from ..pictures.sheets import sequence_frames, sheet
+from ..pictures.writers import write_gif, write_png
+from .measure import bound_terms, classify, mean_logits
+
+SAMPLES = 64  # drawings in samples.gif
+COLUMNS = 8  # of sheet.png, besides the nearest training images
+FEW = 2000  # training images among which the nearest are looked for while a run goes on
+STRIPS = 8  # held-out images in seen.png
+PICTURES = ("samples.gif", "samples.png", "sheet.png", "seen.png")  # of a run's folder
+
+
+class Task(ABC):
+    """What `model` is trained for. `rng` arguments are the only source of randomness."""
+
+    Network: ClassVar[type[Network]]
+    noisy: ClassVar[bool]  # is the last of the inputs of the network's Shard standard normal noise?
+
+    def __init__(
+        self, config: Any, data: Dataset, seed: int, backend: str, threads: int | None, precision: str = "float32"
+    ):
+        self.data = data
+        self.model: Any = self.Network(config, backend, seed=seed, threads=threads, precision=precision)
+
+    @abstractmethod
+    def prepare(self, rng: np.random.Generator) -> None:
+        """Set what the start values owe to the data."""
+
+    @abstractmethod
+    def inputs(self, chosen: np.ndarray, images: np.random.Generator, noise: np.random.Generator) -> tuple:
+        """Return the arguments of model.loss_and_grads for the chosen training images."""
+
+    @abstractmethod
+    def examples(self, chosen: np.ndarray, images: np.random.Generator) -> tuple[np.ndarray, ...]:
+        """Return what the data give to the inputs of the network's Shard, in single precision on the host."""
+
+    @abstractmethod
+    def device_row(self, outputs: tuple, inputs: Sequence[Array], row: Array) -> None:
+        """Fill `row` on the device as `row` of the loss would, from what the network's Shard was given and gave."""
+
+    @abstractmethod
+    def row_length(self, glimpses: int) -> int:
+        """Return how many numbers a row of so many glimpses has."""
+
+    @abstractmethod
+    def row(self, loss: Any) -> list[float]:
+        """Return the numbers of a step that are kept until the next line of the log; finite if the loss is."""
+
+    @abstractmethod
+    def summary(self, means: list[float]) -> tuple[dict, str]:
+        """Return the mean of rows as fields of the log, `loss` first, and in a few words."""
+
+    @abstractmethod
+    def validate(self, count: int, rng: np.random.Generator) -> tuple[dict, str]:
+        """Measure on the first `count` held-out images: fields of the log, `validation_loss` first, and in words."""
+
+    @abstractmethod
+    def pictures(self, folder: Path, seed: int, step: int, thorough: bool) -> None:
+        """Write PICTURES, or those that there are of this task, as they are at a step; `thorough`: spare no time."""
+
+
+class DrawingTask(Task):
+    """DRAW: the loss is the variational bound in nats per image (eq. 12)."""
+
+    Network = DRAW
+    model: DRAW
+    noisy = True
+
+    def prepare(self, rng: np.random.Generator) -> None:
+        """Let the canvas start at the mean training image."""
+        self.model.params["canvas0"][:] = to_device(mean_logits(self.data.train, rng), self.model.xp, self.model.dtype)
+
+    def inputs(self, chosen: np.ndarray, images: np.random.Generator, noise: np.random.Generator) -> tuple:
+        """Return images (B, C, H, W) and noise (T, B, Z)."""
+        return self.data.train.batch(chosen, images), draw_noise(self.model.config, len(chosen), noise)
+
+    def examples(self, chosen: np.ndarray, images: np.random.Generator) -> tuple[np.ndarray, ...]:
+        """Return images (B, C·H·W)."""
+        return (self.data.train.batch(chosen, images).reshape(len(chosen), -1),)
+
+    def device_row(self, outputs: tuple, inputs: Sequence[Array], row: Array) -> None:
+        """Fill in the means of the reconstruction loss and of the KL of every glimpse."""
+        reconstruction, latent = outputs
+        row[0] = reconstruction.mean()
+        row[1:] = latent.mean(axis=1)
+
+    def row_length(self, glimpses: int) -> int:
+        """Return one more than glimpses."""
+        return 1 + glimpses
+
+    def row(self, loss: Loss) -> list[float]:
+        """Return the reconstruction loss and the KL of every glimpse, in nats."""
+        return [loss.reconstruction, *loss.latent_per_step.tolist()]
+
+    def summary(self, means: list[float]) -> tuple[dict, str]:
+        """Return the bound and its terms."""
+        reconstruction, *per_step = means
+        latent = sum(per_step)
+        fields: dict[str, Any] = {"loss": reconstruction + latent, "reconstruction": reconstruction, "latent": latent}
+        fields["latent_per_step"] = [round(nats, 5) for nats in per_step]
+        return fields, f"{reconstruction + latent:.1f} nats, KL {latent:.1f}"
+
+    def validate(self, count: int, rng: np.random.Generator) -> tuple[dict, str]:
+        """Return the bound on held-out images."""
+        means = [float(term.mean()) for term in bound_terms(self.model, self.data.valid, count, rng)]
+        reconstruction, latent = means
+        terms = {"loss": reconstruction + latent, "reconstruction": reconstruction, "latent": latent}
+        words = f"bound {reconstruction + latent:.2f} nats per image"
+        words += f" (reconstruction {reconstruction:.2f} + latent {latent:.2f})"
+        return {f"validation_{name}": value for name, value in terms.items()}, words
+
+    def pictures(self, folder: Path, seed: int, step: int, thorough: bool) -> None:
+        """Draw from the prior, show what is nearest to some of it, and redraw held-out images."""
+        train, valid = self.data.train, self.data.valid
+        drawing = self.model.draw(SAMPLES, seed)
+        note = f"{SAMPLES} images drawn from noise after {step:,} updates"
+        write_gif(folder / "samples.gif", sequence_frames(drawing.frames, write=drawing.write))
+        write_png(folder / "samples.png", sheet(drawing.frames[-1]), note)
+        every = thorough or len(train) <= FEW
+        among = f"all {len(train):,}" if every else f"{FEW:,} of the {len(train):,}"
+        note += (
+            f"; last column: the nearest, in Euclidean distance, of {among} training images to the drawing before it"
+        )
+        beside = beside_nearest(drawing.frames[-1], train, COLUMNS, None if every else spread(FEW, train))
+        write_png(folder / "sheet.png", sheet(beside, COLUMNS + 1), note)
+        rng = np.random.default_rng(seed)
+        shown = valid.batch(spread(STRIPS, valid), rng)
+        note = f"{STRIPS} held-out images, left, drawn again after {step:,} updates"
+        write_png(folder / "seen.png", redrawn(self.model, shown, rng), note)
+
+
+class ClassifyingTask(Task):
+    """RAM: the loss is the cross entropy in nats per image."""
+
+    Network = RAM
+    model: RAM
+    noisy = False
+
+    def __init__(
+        self, config: Any, data: Dataset, seed: int, backend: str, threads: int | None, precision: str = "float32"
+    ):
+        if data.train.labels is None:
+            raise UserError(f"{data.name} has no labels, and a classifier learns from labels; choose another --data")
+        super().__init__(config, data, seed, backend, threads, precision)
+
+    def prepare(self, rng: np.random.Generator) -> None:
+        """Leave the start values as they are."""
+
+    def inputs(self, chosen: np.ndarray, images: np.random.Generator, noise: np.random.Generator) -> tuple:
+        """Return images (B, C, H, W) and labels (B,)."""
+        return self.data.train.batch(chosen, images), self.data.train.labels[chosen]
+
+    def examples(self, chosen: np.ndarray, images: np.random.Generator) -> tuple[np.ndarray, ...]:
+        """Return images (B, C·H·W) and labels (B, K), 1 at the label."""
+        labels = self.model.checked_labels(self.data.train.labels[chosen], len(chosen))
+        hot = np.eye(self.model.config.classes, dtype=np.float32)[labels]
+        return self.data.train.batch(chosen, images).reshape(len(chosen), -1), hot
+
+    def device_row(self, outputs: tuple, inputs: Sequence[Array], row: Array) -> None:
+        """Fill in the cross entropy and the share of wrong labels."""
+        (log_p,), (_, hot) = outputs, inputs
+        row[0] = (log_p * hot).sum() / -len(hot)
+        row[1] = (log_p.argmax(axis=1) != hot.argmax(axis=1)).mean(dtype=row.dtype)
+
+    def row_length(self, glimpses: int) -> int:
+        """Return 2, whatever the glimpses."""
+        return 2
+
+    def row(self, loss: RAMLoss) -> list[float]:
+        """Return the cross entropy in nats and the share of wrong labels."""
+        return [loss.total, loss.error]
+
+    def summary(self, means: list[float]) -> tuple[dict, str]:
+        """Return cross entropy and error."""
+        return {"loss": means[0], "error": means[1]}, f"{means[0]:.3f} nats, {100 * means[1]:.1f} % wrong"
+
+    def validate(self, count: int, rng: np.random.Generator) -> tuple[dict, str]:
+        """Return cross entropy and error on held-out images."""
+        nats, wrong = classify(self.model, self.data.valid, count, rng)
+        fields = {"validation_loss": float(nats.mean()), "validation_error": float(wrong.mean())}
+        return fields, f"error {100 * wrong.mean():.2f} %, cross entropy {nats.mean():.4f} nats per image"
+
+    def pictures(self, folder: Path, seed: int, step: int, thorough: bool) -> None:
+        """Show how held-out images are looked at: the window on the image, and what is seen through it."""
+        moving, still, note = looks(self.model, self.data.valid, np.random.default_rng(seed))
+        write_gif(folder / "samples.gif", moving, fps=LOOKS_PER_SECOND)
+        write_png(folder / "samples.png", moving[-2])  # the last is without boxes
+        write_png(folder / "seen.png", still, f"After {step:,} updates, on held-out images: {note}")
+
+
+TASKS: dict[type[Network], type[Task]] = {task.Network: task for task in (DrawingTask, ClassifyingTask)}

@@ -1,0 +1,98 @@
+"""Presets and settings: Table 3 of the paper, types and ranges, and the nearest name to a misspelt one."""
+
+import dataclasses
+
+import pytest
+
+from minidraw.errors import UserError
+from minidraw.model.config import DRAWConfig
+from minidraw.presets import PRESETS, TrainConfig, parse_setting, preset
+
+
+def test_the_paper_s_mnist_experiments_have_the_sizes_of_table_3():
+    for name, read, write in (("mnist", 2, 5), ("mnist-noattn", None, None)):
+        model, train = preset(name).model, preset(name).train
+        sizes = (model.image_shape, model.glimpses, model.enc_size, model.dec_size, model.latent_size)
+        assert sizes == ((1, 28, 28), 64, 256, 256, 100)
+        assert (model.read_size, model.write_size, train.data) == (read, write, "binarized_mnist")
+
+
+def test_the_preset_for_the_impatient_needs_no_files():
+    assert preset("strokes").train.data == "strokes"
+
+
+def test_an_unknown_preset_is_told_the_nearest():
+    with pytest.raises(UserError, match=r"unknown preset 'mnst'; did you mean 'mnist'\? There are: .*strokes"):
+        preset("mnst")
+
+
+def test_replace_changes_fields_of_both_configs_and_refuses_unknown_ones():
+    changed = PRESETS["strokes"].replace(glimpses=9, steps=5)
+    assert (changed.model.glimpses, changed.train.steps) == (9, 5)
+    assert PRESETS["strokes"].model.glimpses != 9, "a preset must not change"
+    with pytest.raises(UserError, match="unknown setting 'glimses'; did you mean 'glimpses'"):
+        changed.replace(glimses=3)
+
+
+@pytest.mark.parametrize(
+    "text, value",
+    [
+        ("steps=12", 12),
+        ("learning_rate=1e-3", 1e-3),
+        ("clip=0", 0.0),
+        ("read_size=none", None),
+        ("write_size=None", None),
+        ("read_size=7", 7),
+        ("data=strokes", "strokes"),
+        ("image_shape=3,8,9", (3, 8, 9)),
+        ("image_shape=(3, 8, 9)", (3, 8, 9)),
+    ],
+)
+def test_a_setting_has_the_type_of_its_field(text, value):
+    name, parsed = parse_setting(text)
+    assert (name, parsed, type(parsed)) == (text.partition("=")[0], value, type(value))
+
+
+@pytest.mark.parametrize(
+    "text, complaint",
+    [
+        ("steps", "key=value"),
+        ("=3", "unknown setting ''"),
+        ("learning-rate=1", "did you mean 'learning_rate'"),
+        ("steps=1.5", "steps takes a whole number"),
+        ("steps=", "a whole number"),
+        ("learning_rate=fast", "a number"),
+        ("read_size=two", "a whole number or none"),
+        ("image_shape=28x28", "whole numbers like 1,28,28"),
+    ],
+)
+def test_a_setting_of_another_type_is_refused(text, complaint):
+    with pytest.raises(UserError, match=complaint):
+        parse_setting(text)
+
+
+@pytest.mark.parametrize(
+    "field, value",
+    [
+        *((name, value) for name in ("steps", "batch_size", "log_every") for value in (0, -1, 2.5, True, "3", None)),
+        *((name, value) for name in ("seed", "warmup", "validation_images") for value in (-1, 1.0, [], None)),
+        *((name, float(value)) for name in ("learning_rate", "clip") for value in ("nan", "inf", "-inf", "-0.1")),
+        *((name, value) for name in ("beta1", "beta2", "averaging") for value in (1, 1.5, -0.1, "0.9", True)),
+        ("decay_from", 1.01),
+        ("learning_rate", "fast"),
+        ("data", 5),
+        ("data", None),
+    ],
+)
+def test_a_value_out_of_range_or_of_another_type_is_refused(field, value):
+    with pytest.raises(UserError, match=f"^{field} must be "):
+        TrainConfig(**{field: value})
+
+
+def test_the_smallest_and_largest_values_are_allowed():
+    config = TrainConfig(steps=1, batch_size=1, seed=0, warmup=0, validation_images=0, beta1=0, decay_from=1, clip=0)
+    assert isinstance(config.clip, float) and isinstance(config.decay_from, float), "a float field holds a float"
+
+
+def test_no_field_has_the_same_name_in_both_configs():
+    assert not {f.name for f in dataclasses.fields(DRAWConfig)} & {f.name for f in dataclasses.fields(TrainConfig)}

@@ -1,0 +1,234 @@
+"""Shards in worker processes: the same numbers, whatever happens to the workers, and nothing left behind."""
+
+import dataclasses
+import gc
+import json
+import math
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from support import gradcheck
+from support.networks import Doubled
+
+import minidraw
+from minidraw import DRAW, DRAWConfig, UserError
+from minidraw.parallel import workers
+from minidraw.parallel.workers import SMALLEST_SHARD, WorkerDied, shard_bounds
+
+CONFIG = DRAWConfig((1, 6, 7), 3, 2, None, 8, 9, 5)
+BATCHES = 33, 17, 41, 9  # the shared memory must grow once; 9 images are too few to share
+
+
+@pytest.fixture(autouse=True)
+def always(monkeypatch):
+    """Workers start however small the work; files they share are noted."""
+    monkeypatch.setattr("minidraw.model.network.SMALLEST_WORK", 0)
+    paths, mkstemp = [], tempfile.mkstemp
+
+    def noted(*args, **kwargs):
+        handle, path = mkstemp(*args, **kwargs)
+        paths.append(path)
+        return handle, path
+
+    monkeypatch.setattr(tempfile, "mkstemp", noted)
+    return paths
+
+
+def data(images):
+    rng = np.random.default_rng(images)
+    return rng.random((images, 1, 6, 7)), rng.standard_normal((3, images, 5))
+
+
+def numbers(model, images):
+    """Return everything that a model computes in shards."""
+    x, noise = data(images)
+    loss, grads = model.loss_and_grads(x, noise)
+    grads = {name: grad.copy() for name, grad in grads.items()}
+    again, weights = model.loss(x, noise), model.log_weights(x, noise)
+    return (
+        grads
+        | {"losses": np.array([loss.reconstruction, again.reconstruction]), "weights": weights}
+        | {"latent": np.stack([loss.latent_per_step, again.latent_per_step])}
+    )
+
+
+def network(threads, dtype="float64", of=DRAW):
+    """Return a model with random parameters, the same for every number of threads."""
+    model = of(CONFIG, dtype=dtype, threads=threads)
+    model.flat_params[:] = 0.4 * np.random.default_rng(0).standard_normal(model.flat_params.size)
+    return model
+
+
+def assert_same(model, alone, images, tolerance=1e-12):
+    got = numbers(model, images)
+    for name, expected in numbers(alone, images).items():
+        gradcheck.assert_close(got[name], expected, tolerance, name)
+
+
+@pytest.fixture(scope="module")
+def alone():
+    return network(1)
+
+
+def test_bounds():
+    for images in range(1, 70):
+        for count in (1, 2, 3, 8):
+            bounds = shard_bounds(images, count)
+            sizes = [last - first for first, last in bounds]
+            assert [k for first, last in bounds for k in range(first, last)] == list(range(images))
+            assert max(sizes) - min(sizes) <= 1 and len(bounds) <= count
+            assert len(bounds) == 1 or min(sizes) >= SMALLEST_SHARD
+
+
+@pytest.mark.parametrize("threads", [2, 3])
+def test_the_result_does_not_depend_on_threads_and_nothing_is_left(threads, alone, always):
+    model = network(threads)
+    for images in BATCHES:
+        first, second = numbers(model, images), numbers(model, images)
+        for name, expected in numbers(alone, images).items():
+            gradcheck.assert_close(first[name], expected, 1e-12, name)
+            assert np.array_equal(first[name], second[name]), name  # bit by bit
+    model.params["encoder.b"][:] += 1  # written in place: workers see it too
+    alone.params["encoder.b"][:] += 1
+    assert_same(model, alone, 17)
+    alone.params["encoder.b"][:] -= 1
+    processes = list(model._workers.processes)
+    assert len(processes) == threads - 1 and all(process.poll() is None for process in processes)
+    del model
+    gc.collect()
+    assert [process.poll() for process in processes] == [0] * len(processes)
+    assert always and all(os.path.basename(path).startswith("minidraw-") for path in always)
+    assert not any(os.path.exists(path) for path in always)
+
+
+def test_float32(alone):
+    assert_same(network(2, "float32"), alone, 17, gradcheck.FLOAT32)
+
+
+def test_a_dead_worker_is_reported_and_replaced(alone):
+    model = network(3)
+    numbers(model, 33)
+    old = list(model._workers.processes)
+    old[1].kill()
+    old[1].wait()
+    with pytest.raises(WorkerDied, match=r"died .*enough memory"):
+        numbers(model, 33)
+    assert all(process.poll() is not None for process in old)
+    assert_same(model, alone, 33)
+
+
+def test_closed_workers_start_again(alone):
+    model = network(2)
+    numbers(model, 17)
+    model._workers.close()
+    assert_same(model, alone, 17)
+
+
+@pytest.mark.skipif(not hasattr(os, "posix_fallocate"), reason="this system has no posix_fallocate")
+@pytest.mark.parametrize("already_running", [False, True])
+def test_no_room_for_shared_memory(already_running, alone, always, monkeypatch):
+    model = network(2)
+    if already_running:
+        numbers(model, 17)
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "posix_fallocate", full)
+        for _ in range(2):
+            with pytest.raises(UserError, match=r"^no room for \d+ bytes .*No space left on device.*use --threads 1$"):
+                model.loss(*data(33))
+    assert not any(os.path.exists(path) for path in always)
+    assert math.isclose(model.loss(*data(33)).total, alone.loss(*data(33)).total, rel_tol=1e-12)  # once there is room
+
+
+@pytest.mark.skipif(not os.path.isdir("/dev/shm"), reason="this system has no /dev/shm")
+def test_without_room_in_dev_shm_a_file_elsewhere_serves(alone, always, monkeypatch):
+    fallocate = os.posix_fallocate
+
+    def full_in_memory(handle, *args):
+        if always[-1].startswith("/dev/shm"):
+            raise OSError(28, "No space left on device")
+        fallocate(handle, *args)
+
+    monkeypatch.setattr(os, "posix_fallocate", full_in_memory)
+    model = network(2)
+    assert math.isclose(model.loss(*data(33)).total, alone.loss(*data(33)).total, rel_tol=1e-12)
+    assert not any(os.path.exists(path) for path in always)
+
+
+def test_a_mistake_in_the_parent_leaves_no_answer_behind(alone, monkeypatch):
+    """An exception during the first shard, then a call of another kind: its answer is not the old one."""
+    model = network(2)
+    numbers(model, 17)
+    with monkeypatch.context() as patch:
+        patch.setattr(model._shard, "run", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            model.loss(*data(17))
+    assert_same(model, alone, 33)
+
+
+def test_interrupted_workers_are_not_asked_again(alone, monkeypatch):
+    """Ctrl-C while waiting for an answer: it must not be taken for the answer to a later call."""
+    model = network(2)
+    numbers(model, 33)
+    old = list(model._workers.processes)
+
+    def interrupt(_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(model._workers, "_await", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            model.loss(*data(33))
+    for images in (17, 33, 25):
+        assert math.isclose(model.loss(*data(images)).total, alone.loss(*data(images)).total, rel_tol=1e-12)
+    assert all(process.poll() is not None for process in old)
+
+
+HELLO = {
+    "network": "minidraw:DRAW",
+    "search": [],
+    "config": dataclasses.asdict(CONFIG),
+    "dtype": "float64",
+    "worker": 0,
+    "path": "gone",
+}
+
+
+@pytest.mark.parametrize("orders", ["", "null\n", json.dumps(HELLO) + "\n"])
+def test_a_worker_ends_with_its_input_or_with_what_it_shares(orders):
+    command = [sys.executable, "-c", "from minidraw.parallel.worker import serve; serve()"]
+    package = Path(minidraw.__file__).parents[1]
+    done = subprocess.run(command, input=orders, capture_output=True, text=True, timeout=60, cwd=package)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_small_work_starts_no_worker(monkeypatch):
+    monkeypatch.setattr("minidraw.model.network.SMALLEST_WORK", workers.SMALLEST_WORK)
+    model = network(2)
+    model.loss(*data(33))
+    assert model._workers.processes == []
+
+
+def test_workers_run_the_network_that_they_are_started_for_and_not_its_base():
+    one, two = (network(n, of=Doubled) for n in (1, 2))
+    stock, (x, noise) = network(1).losses(*data(33))[0], data(33)
+    np.testing.assert_allclose(two.losses(x, noise)[0], 2 * stock, rtol=1e-12)
+    np.testing.assert_allclose(two.losses(x, noise)[0], one.losses(x, noise)[0], rtol=1e-12)
+    assert len(two._workers.processes) == 1
+
+
+def test_what_a_worker_cannot_import_stays_in_one_process():
+    class Local(Doubled):
+        """A network that only this function knows."""
+
+    model = network(2, of=Local)
+    np.testing.assert_allclose(model.losses(*data(33))[0], 2 * network(1).losses(*data(33))[0], rtol=1e-12)
+    assert model._workers is None

@@ -1,0 +1,74 @@
+"""What tools/fuzz.py does for hours, for a moment: seeds are read, and damaged ones are read or refused in one line."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from minidraw.errors import LONGEST, UserError, one_line
+
+TOOLS = Path(__file__).resolve().parents[2] / "tools"
+sys.path.insert(0, str(TOOLS))
+
+pytest.importorskip("h5py", reason="h5py is missing: pip install 'minidraw[svhn]'")
+import fuzz  # noqa: E402
+import fuzzing  # noqa: E402
+
+REFUSED = {"checkpoint_header": 1, "setting": 27, "folder_picture": 1}  # seeds that are refused rightly
+
+
+@pytest.fixture(autouse=True)
+def scratch(tmp_path, monkeypatch):
+    monkeypatch.setattr(fuzzing.target, "FOLDER", tmp_path)
+
+
+@pytest.mark.parametrize("name", fuzzing.TARGETS)
+def test_a_target_reads_its_seeds_and_takes_damaged_ones(name):
+    target, seeds = fuzzing.TARGETS[name]
+    refused = 0
+    for seed in seeds():
+        try:
+            target(seed)
+        except UserError:
+            refused += 1
+    assert refused == REFUSED.get(name, 0)
+    rng = np.random.default_rng(0)
+    for seed in seeds()[:8]:
+        for _ in range(8):
+            data = bytearray(seed)
+            for place in rng.integers(len(data), size=rng.integers(1, 4)):
+                data[place] = rng.integers(256)
+            assert fuzz.complaint(target, bytes(data[: rng.integers(1, 2 * len(data))])) is None, bytes(data)
+
+
+def broken(data: bytes) -> None:
+    if data == b"raise":
+        raise KeyError
+    if data == b"empty":
+        raise UserError(" ")
+    if data == b"warn":
+        np.float32(1e30) * np.float32(1e30)
+
+
+@pytest.mark.parametrize(
+    "data, said", [("raise", "KeyError at"), ("empty", "a message"), ("warn", "RuntimeWarning at")]
+)
+def test_the_harness_sees_what_is_wrong(data, said):
+    assert fuzz.complaint(broken, data.encode()).startswith(said)
+    assert fuzz.complaint(broken, b"fine") is None
+
+
+def test_a_message_is_one_line_that_does_no_harm():
+    text = "say \n\t\x1b[31m\u2028 \udcff\0 é " + "x" * 10_000 + " and what to do"
+    message = str(UserError(text))
+    assert message.startswith(r"say \x1b[31m \udcff\x00 é xxx") and message.endswith("xxx and what to do")
+    assert len(message) <= LONGEST and message.isprintable()
+    assert one_line("x" * 200) == "x" * 200 and len(one_line("x" * 201)) <= 200
+
+
+def test_a_run_stands_a_little_torture():
+    command = [sys.executable, str(TOOLS / "torture.py"), "--ends=2", "--threads=2", "--steps=40"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0 and done.stdout.startswith("2 ends ("), done.stdout + done.stderr
