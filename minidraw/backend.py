@@ -71,9 +71,14 @@ def device(cupy: types.ModuleType, precision: str) -> Any:
         ) from None
 
 
+def kernel_name(function: Callable) -> str:
+    """Return under which name a device has the kernel in a function's place: "lstm.lstm_backward", for example."""
+    return f"{function.__module__.rpartition('.')[2]}.{function.__name__}"
+
+
 def fused(function: Callable) -> Callable:
     """Let the kernel of the same name and signature, if `xp`, the last argument, has one, take a function's place."""
-    name = function.__name__
+    name = kernel_name(function)
 
     @functools.wraps(function)
     def choose(*args):

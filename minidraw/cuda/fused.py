@@ -35,10 +35,10 @@ def sample(trace, t: int, W: Array, b: Array, h_enc: Array, noise: Array, z: Arr
     xp.kernels.elements("sample_forward", B * Z, q, b, noise, trace.sigma[t], Rows(z), B, Z)
 
 
-def sample_backward(trace, t: int, W: Array, noise: Array, dz: Array, weight: float, xp) -> Array:
+def sample_backward(trace, t: int, W: Array, noise: Array, dz: Array, scale: float, xp) -> Array:
     """See latent.sample_backward."""
     q, (B, Z) = trace.q[t], dz.shape
-    xp.kernels.elements("sample_backward", B * Z, q, trace.sigma[t], noise, Rows(dz), float(weight), B, Z)
+    xp.kernels.elements("sample_backward", B * Z, q, trace.sigma[t], noise, Rows(dz), float(scale), B, Z)
     return xp.matmul(q, W.T, out=trace.dh_enc)
 
 
@@ -64,10 +64,10 @@ def reconstruction(x: Array, canvas: Array, xp) -> Array:
     return nats
 
 
-def reconstruction_backward(x: Array, mean: Array, weight: float, dcanvas: Array, xp) -> None:
+def reconstruction_backward(x: Array, mean: Array, scale: float, dcanvas: Array, xp) -> None:
     """See likelihood.reconstruction_backward."""
     B, P = dcanvas.shape
-    xp.kernels.elements("reconstruction_backward", B * P, Rows(x), mean, float(weight), dcanvas, B, P)
+    xp.kernels.elements("reconstruction_backward", B * P, Rows(x), mean, float(scale), dcanvas, B, P)
 
 
 def error_image(trace, t: int, xp) -> None:
@@ -126,10 +126,11 @@ def _sums(N: int, xp) -> int:
     return 6 * N + xp.kernels.warps()
 
 
-FUSED = {
-    function.__name__: function
-    for function in (
-        *(lstm, lstm_backward, sample, sample_backward, divergence, sigmoid, reconstruction, reconstruction_backward),
-        *(error_image, error_image_backward, read, read_backward, write, write_backward),
-    )
+FUNCTIONS = {  # by the module of model/ whose definitions they stand for
+    "lstm": (lstm, lstm_backward),
+    "latent": (sample, sample_backward, divergence),
+    "likelihood": (sigmoid, reconstruction, reconstruction_backward),
+    "recurrence": (error_image, error_image_backward),
+    "attention": (read, read_backward, write, write_backward),
 }
+FUSED = {f"{module}.{function.__name__}": function for module, some in FUNCTIONS.items() for function in some}

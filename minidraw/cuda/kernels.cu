@@ -106,9 +106,9 @@ extern "C" __global__ void sample_forward(
     z[row * z_stride + unit] = mu + s * noise[k];
 }
 
-// Before the product: q (B, 2Z) becomes its gradient, with that of `weight` times the divergence.
+// Before the product: q (B, 2Z) becomes its gradient, with that of `scale` times the divergence.
 extern "C" __global__ void sample_backward(
-    real* q, const real* sigma, const real* noise, const real* dz, int dz_stride, real weight, int B, int Z)
+    real* q, const real* sigma, const real* noise, const real* dz, int dz_stride, real scale, int B, int Z)
 {
     long long k = thread_index();
     if (k >= (long long)B * Z) return;
@@ -116,8 +116,8 @@ extern "C" __global__ void sample_backward(
     int unit = int(k % Z);
     real* of = q + row * 2 * Z + unit;
     real d = dz[row * dz_stride + unit], s = sigma[k];
-    of[0] = weight * of[0] + d;
-    of[Z] = weight * (s * s - 1) + d * noise[k] * s;
+    of[0] = scale * of[0] + d;
+    of[Z] = scale * (s * s - 1) + d * noise[k] * s;
 }
 
 // A warp for every one of `rows` rows.
@@ -160,10 +160,10 @@ extern "C" __global__ void reconstruction(const real* x, int x_stride, const rea
 }
 
 extern "C" __global__ void reconstruction_backward(
-    const real* x, int x_stride, const real* mean, real weight, real* dcanvas, int B, int P)
+    const real* x, int x_stride, const real* mean, real scale, real* dcanvas, int B, int P)
 {
     long long k = thread_index();
-    if (k < (long long)B * P) dcanvas[k] = weight * (mean[k] - x[k / P * x_stride + k % P]);
+    if (k < (long long)B * P) dcanvas[k] = scale * (mean[k] - x[k / P * x_stride + k % P]);
 }
 
 // ------------------------------------------------------------------------------------------------- recurrence.py

@@ -53,7 +53,7 @@ class TrainingStep:
         self.model = model = task.model
         self.xp, self.kernels = model.xp, model.xp.kernels
         self.shard = model.Shard(model.config, self.xp, model.dtype)  # the model's own may grow and move
-        shapes = model.Shard.inputs(model.config)
+        shapes = model.Shard.input_shapes(model.config)
         zeros = self.xp.zeros
         self.inputs = [zeros([images if size is None else size for size in shape], model.dtype) for shape in shapes]
         self.feed = Feed(self.xp, self.inputs[:-1] if task.noisy else self.inputs)

@@ -195,7 +195,7 @@ class WriteTrace:
         self.dwindow = alloc(T, B, 5)
         self.x = FilterTrace(alloc, T, B, W, N)
         self.y = FilterTrace(alloc, T, B, H, N)
-        self.patch = alloc(T, B, C, N, N)  # as the decoder emits it; the backward pass puts its gradient there
+        self.patch = self.dpatch = alloc(T, B, C, N, N)  # as the decoder emits it; on the way back its gradient
         self.scaled = alloc(T, B, C, N, N)  # divided by gamma
         self.columns = alloc(B, C, H, N)
         self.dcolumns = alloc(B, C, H, N)
@@ -217,10 +217,10 @@ def write(trace: WriteTrace, t: int, written: Array, xp) -> None:
 
 @fused
 def write_backward(trace: WriteTrace, t: int, dwritten: Array, xp) -> None:
-    """From dwritten (B, C, H, W), fill trace.dwindow[t] (B, 5) and put the gradient of trace.patch[t] in its place."""
+    """From dwritten (B, C, H, W), fill trace.dwindow[t] (B, 5) and trace.dpatch[t], in the place of the patch."""
     B, C, H, W = dwritten.shape
     window, dwindow = trace.window[t], trace.dwindow[t]
-    scaled, dpatch, columns, dcolumns = trace.scaled[t], trace.patch[t], trace.columns, trace.dcolumns
+    scaled, dpatch, columns, dcolumns = trace.scaled[t], trace.dpatch[t], trace.columns, trace.dcolumns
     F_X, F_Y = trace.x.F[t], trace.y.F[t]
     N = F_X.shape[1]
     dwindow[:] = 0.0

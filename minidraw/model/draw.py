@@ -48,13 +48,13 @@ class DRAWShard(Shard):
     """Some images' part of a minibatch: x (B, C·H·W) in [0, 1] and noise (T, B, Z), standard normal."""
 
     @staticmethod
-    def inputs(config: DRAWConfig) -> tuple[tuple[int | None, ...], ...]:
+    def input_shapes(config: DRAWConfig) -> tuple[tuple[int | None, ...], ...]:
         """Return the shapes of x and noise."""
         C, H, W = config.image_shape
         return (None, C * H * W), (config.glimpses, None, config.latent_size)
 
     @staticmethod
-    def outputs(config: DRAWConfig) -> tuple[tuple[int | None, ...], ...]:
+    def output_shapes(config: DRAWConfig) -> tuple[tuple[int | None, ...], ...]:
         """Return the shapes of the reconstruction loss (or log weight) and of the KL of every glimpse, in nats."""
         return (None,), (config.glimpses, None)
 
@@ -62,17 +62,16 @@ class DRAWShard(Shard):
         """Return a trace for that many images."""
         return Trace(alloc, self.config, images)
 
-    def run(self, task: str, params: dict, grads: dict, inputs: Sequence[Array], weight: float) -> tuple[Array, ...]:
+    def run(self, job: str, params: dict, grads: dict, inputs: Sequence[Array], scale: float) -> tuple[Array, ...]:
         """Do "loss", "loss_and_grads" or "log_weights"; see DRAW."""
         x, noise = inputs
         trace = self.trace_for(len(x))
-        straight, transposed = self.laid_out(params, task == "loss_and_grads")
+        straight, transposed = self.laid_out(params, job == "loss_and_grads")
         losses = forward(trace, straight, x, noise, self.config, self.xp)
-        if task == "loss_and_grads":
-            backward(trace, transposed, grads, noise, self.config, weight, self.xp)
-        if task == "log_weights":
-            z = trace.decoder.inputs[: self.config.glimpses, :, : self.config.latent_size]
-            return (log_ratio(trace.latent, z, noise, self.xp) - losses[0],)
+        if job == "loss_and_grads":
+            backward(trace, transposed, grads, noise, self.config, scale, self.xp)
+        if job == "log_weights":
+            return (log_ratio(trace.latent, trace.z, noise, self.xp) - losses[0],)
         return losses
 
     def draw(self, params: dict, x: Array | None, noise: Array) -> Trace:
@@ -147,7 +146,7 @@ class DRAW(Network):
         x, noise = self._checked(x, noise)
         z = np.empty(noise.shape, self.dtype)
         for chunk, trace in self._traces(x, noise):
-            z[:, chunk] = to_host(trace.decoder.inputs[: self.config.glimpses, :, : self.config.latent_size])
+            z[:, chunk] = to_host(trace.z)
         return z
 
     def decode(self, z: Array) -> np.ndarray:

@@ -17,7 +17,7 @@ class LatentTrace:
     """What the forward pass leaves for the backward pass, for all time steps."""
 
     def __init__(self, alloc, T: int, B: int, E: int, Z: int):
-        self.q = alloc(T, B, 2 * Z)  # mu, log sigma; the backward pass puts their gradients in their place
+        self.q = self.dq = alloc(T, B, 2 * Z)  # mu, log sigma; their gradients once the backward pass was there
         self.sigma = alloc(T, B, Z)
         self.scratch = alloc(B, Z)
         self.dh_enc = alloc(B, E)
@@ -53,21 +53,21 @@ def log_ratio(trace: LatentTrace, z: Array, noise: Array, xp) -> Array:
 
 
 @fused
-def sample_backward(trace: LatentTrace, t: int, W: Array, noise: Array, dz: Array, weight: float, xp) -> Array:
-    """Return the gradient of h_enc (B, E) from that of z_t (B, Z) and of `weight` times KL_t."""
+def sample_backward(trace: LatentTrace, t: int, W: Array, noise: Array, dz: Array, scale: float, xp) -> Array:
+    """Return the gradient of h_enc (B, E) from that of z_t (B, Z) and of `scale` times KL_t."""
     Z = dz.shape[1]
-    mu, log_sigma = trace.q[t][:, :Z], trace.q[t][:, Z:]
+    dmu, dlog_sigma = trace.dq[t][:, :Z], trace.dq[t][:, Z:]  # dmu is mu yet
     sigma, scratch = trace.sigma[t], trace.scratch
     # z = mu + sigma * noise;  d KL / d mu = mu;  d KL / d log sigma = sigma² - 1
-    mu *= weight
-    mu += dz
+    dmu *= scale
+    dmu += dz
     xp.multiply(dz, noise, out=scratch)
     scratch *= sigma
-    xp.multiply(sigma, sigma, out=log_sigma)
-    log_sigma -= 1.0
-    log_sigma *= weight
-    log_sigma += scratch
-    return xp.matmul(trace.q[t], W.T, out=trace.dh_enc)
+    xp.multiply(sigma, sigma, out=dlog_sigma)
+    dlog_sigma -= 1.0
+    dlog_sigma *= scale
+    dlog_sigma += scratch
+    return xp.matmul(trace.dq[t], W.T, out=trace.dh_enc)
 
 
 def between(z: np.ndarray, steps: int) -> np.ndarray:

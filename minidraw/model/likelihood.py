@@ -32,7 +32,7 @@ def reconstruction(x: Array, canvas: Array, xp) -> Array:
 
 
 @fused
-def reconstruction_backward(x: Array, mean: Array, weight: float, dcanvas: Array, xp) -> None:
-    """Fill dcanvas (B, C·H·W) from mean = sigmoid(canvas): the gradient of `weight` times the loss above."""
+def reconstruction_backward(x: Array, mean: Array, scale: float, dcanvas: Array, xp) -> None:
+    """Fill dcanvas (B, C·H·W) from mean = sigmoid(canvas): the gradient of `scale` times the loss above."""
     xp.subtract(mean, x, out=dcanvas)
-    dcanvas *= weight
+    dcanvas *= scale

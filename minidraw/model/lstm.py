@@ -17,7 +17,7 @@ class LSTMTrace:
 
     def __init__(self, alloc, T: int, B: int, K: int, h: int):
         self.inputs = alloc(T + 1, B, K)  # row t: what step t sees; row T: what the last step leaves for a next one
-        self.gates = alloc(T, B, 4 * h)  # i, f, o, g; the backward pass puts d(loss)/d(a) in their place
+        self.gates = self.dgates = alloc(T, B, 4 * h)  # i, f, o, g; d(loss)/d(a) once the backward pass was there
         self.cell = alloc(T + 1, B, h)  # cell[t] is the state before step t
         self.tanh_cell = alloc(B, h)  # scratch
         self.inflow = alloc(B, 4 * h)  # scratch: gradient of the gates
@@ -53,8 +53,8 @@ def lstm(trace: LSTMTrace, t: int, W: Array, b: Array, hidden: Array, xp) -> Non
 def lstm_backward(trace: LSTMTrace, t: int, W: Array, dhidden: Array, xp) -> Array:
     """Take step t back: from `dhidden` (B, h) and trace.dcell (B, h) to the gradient of the inputs, (B, K).
 
-    trace.dcell becomes the gradient of the cell state before the step, trace.gates[t] that of a_t. `dhidden` may lie in
-    trace.dinputs, where the result is written: it is read before that.
+    trace.dcell becomes the gradient of the cell state before the step; trace.dgates[t], in the place of the gates, that
+    of a_t. `dhidden` may lie in trace.dinputs, where the result is written: it is read before that.
     """
     h = W.shape[1] // 4
     gates, dcell, tanh_cell, inflow = trace.gates[t], trace.dcell, trace.tanh_cell, trace.inflow
@@ -80,13 +80,13 @@ def lstm_backward(trace: LSTMTrace, t: int, W: Array, dhidden: Array, xp) -> Arr
     gates *= product
     product[:, 3 * h :] = dg
     xp.subtract(product, gates, out=gates)
-    return xp.matmul(gates, W.T, out=trace.dinputs)
+    return xp.matmul(trace.dgates[t], W.T, out=trace.dinputs)
 
 
 def lstm_weight_gradients(trace: LSTMTrace, dW: Array, db: Array, xp) -> None:
     """Fill dW (K, 4h) and db (4h,) after the last backward step: one product over all T·B rows."""
-    T, B, columns = trace.gates.shape
+    T, B, columns = trace.dgates.shape
     rows = trace.inputs[:T].reshape(T * B, -1)  # (T·B, K)
-    dgates = trace.gates.reshape(T * B, columns)  # (T·B, 4h)
+    dgates = trace.dgates.reshape(T * B, columns)  # (T·B, 4h)
     xp.matmul(rows.T, dgates, out=dW)
     xp.sum(dgates, axis=0, out=db)

@@ -76,8 +76,8 @@ class Network(ABC):
             if self._workers:
                 self._workers.unroll(self.config)
 
-    def _on_every_core(self, task: str, *inputs: Array) -> list[np.ndarray]:
-        """Do the first shard's part of a task here while workers do the others; return the outputs on the host.
+    def _on_every_core(self, job: str, *inputs: Array) -> list[np.ndarray]:
+        """Do the first shard's part of a job here while workers do the others; return the outputs on the host.
 
         After "loss_and_grads" flat_grads holds the gradient of the mean loss.
         """
@@ -86,18 +86,18 @@ class Network(ABC):
         bounds = shard_bounds(images, self.threads if self._workers and work >= SMALLEST_WORK else 1)
         with self._blas.limit(limits=1):  # one core a shard
             if len(bounds) == 1:
-                return [to_host(out) for out in shard.run(task, self.params, self.grads, inputs, 1.0 / images)]
-            self._workers.start(task, self.flat_params, inputs, bounds)
+                return [to_host(out) for out in shard.run(job, self.params, self.grads, inputs, 1.0 / images)]
+            self._workers.start(job, self.flat_params, inputs, bounds)
             mine = slice(*bounds[0])
             try:
-                some = parts(inputs, shard.inputs(self.config), mine)
-                first = shard.run(task, self.params, self.grads, some, 1.0 / images)
+                some = parts(inputs, shard.input_shapes(self.config), mine)
+                first = shard.run(job, self.params, self.grads, some, 1.0 / images)
             finally:  # also after an exception here: an answer must not wait for the next call
                 self._workers.finish(bounds)
-        if task == "loss_and_grads":
+        if job == "loss_and_grads":
             for k in range(len(bounds) - 1):  # always in the same order: the sum does not depend on timing
                 self.flat_grads += self._workers.gradients[k]
-        shapes = shard.outputs(self.config)[: len(first)]
+        shapes = shard.output_shapes(self.config)[: len(first)]
         results = [shared.copy() for shared in parts(self._workers.outputs, shapes, slice(images))]
         for whole, out in zip(parts(results, shapes, mine), first, strict=True):
             whole[...] = out

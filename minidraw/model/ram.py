@@ -78,32 +78,42 @@ def start_values(config: RAMConfig, seed: int) -> np.ndarray:
 
 
 class RAMTrace:
-    """What the forward pass over one minibatch leaves for the backward pass."""
+    """What the forward pass over one minibatch leaves for the backward pass; `glimpse` and `h` are views, see Trace."""
 
     def __init__(self, alloc, config: RAMConfig, B: int):
         C, H, W = config.image_shape
         T, N, h, K = config.glimpses, config.read_size, config.hidden_size, config.classes
-        self.lstm = LSTMTrace(alloc, T, B, C * N * N + h, h)  # inputs: glimpse, hidden state
+        self.T, self.R = T, C * N * N
+        self.lstm = LSTMTrace(alloc, T, B, self.R + h, h)  # inputs: glimpse, hidden state
         self.read = ReadTrace(alloc, T, B, C, H, W, N, S=C)
         self.logits = alloc(B, K)
         self.dh = alloc(B, h)
         self.scratch = alloc(B, h)
 
+    @property
+    def glimpse(self) -> Array:
+        """(T, B, R)."""
+        return self.lstm.inputs[: self.T, :, : self.R]
+
+    @property
+    def h(self) -> Array:
+        """(T + 1, B, h): [t] is before glimpse t."""
+        return self.lstm.inputs[:, :, self.R :]
+
 
 def forward(trace: RAMTrace, params: dict, x: Array, config: RAMConfig, xp) -> Array:
     """Look at x (B, C·H·W) and return log P(label | x) for all labels, (B, K)."""
-    R = config.image_shape[0] * config.read_size**2
-    images, inputs = x.reshape(len(x), *config.image_shape), trace.lstm.inputs
-    inputs[0][:, R:] = params["h0"]
+    images = x.reshape(len(x), *config.image_shape)
+    trace.h[0] = params["h0"]
     trace.lstm.cell[0] = 0.0
     for t in range(config.glimpses):
         window = trace.read.window[t]
-        xp.matmul(inputs[t][:, R:], params["read.W"], out=window)  # eq. 21
+        xp.matmul(trace.h[t], params["read.W"], out=window)  # eq. 21
         window += params["read.b"]
-        read(trace.read, t, images, inputs[t][:, :R], xp)  # eq. 27
-        lstm(trace.lstm, t, params["lstm.W"], params["lstm.b"], inputs[t + 1][:, R:], xp)
+        read(trace.read, t, images, trace.glimpse[t], xp)  # eq. 27
+        lstm(trace.lstm, t, params["lstm.W"], params["lstm.b"], trace.h[t + 1], xp)
     logits = trace.logits
-    xp.matmul(inputs[-1][:, R:], params["softmax.W"], out=logits)
+    xp.matmul(trace.h[-1], params["softmax.W"], out=logits)
     logits += params["softmax.b"]
     logits -= logits.max(axis=1, keepdims=True)
     logits -= xp.log(xp.exp(logits).sum(axis=1, keepdims=True))
@@ -111,33 +121,33 @@ def forward(trace: RAMTrace, params: dict, x: Array, config: RAMConfig, xp) -> A
 
 
 def backward(
-    trace: RAMTrace, params: dict, grads: dict, x: Array, hot: Array, config: RAMConfig, weight: float, xp
+    trace: RAMTrace, params: dict, grads: dict, x: Array, hot: Array, config: RAMConfig, scale: float, xp
 ) -> None:
-    """Fill `grads` with the gradient of `weight` times the summed cross entropy; `hot` (B, K) is 1 at the label.
+    """Fill `grads` with the gradient of `scale` times the summed cross entropy; `hot` (B, K) is 1 at the label.
 
     trace.logits, which `forward` returned, is used up.
     """
-    T, R = config.glimpses, config.image_shape[0] * config.read_size**2
-    images, inputs = x.reshape(len(x), *config.image_shape), trace.lstm.inputs
+    T, R = trace.T, trace.R
+    images = x.reshape(len(x), *config.image_shape)
     # cross entropy = -log softmax(logits)[label]:  dlogits = softmax(logits) - hot
     dlogits = trace.logits
     xp.exp(dlogits, out=dlogits)
     dlogits -= hot
-    dlogits *= weight
-    xp.matmul(inputs[-1][:, R:].T, dlogits, out=grads["softmax.W"])
+    dlogits *= scale
+    xp.matmul(trace.h[-1].T, dlogits, out=grads["softmax.W"])
     xp.sum(dlogits, axis=0, out=grads["softmax.b"])
     dh = trace.dh
     xp.matmul(dlogits, params["softmax.W"].T, out=dh)
     trace.lstm.dcell[:] = 0.0
     for t in reversed(range(T)):
         dinputs = lstm_backward(trace.lstm, t, params["lstm.W"], dh, xp)
-        read_backward(trace.read, t, images, inputs[t][:, :R], dinputs[:, :R], None, xp)
+        read_backward(trace.read, t, images, trace.glimpse[t], dinputs[:, :R], None, xp)
         xp.matmul(trace.read.dwindow[t], params["read.W"].T, out=trace.scratch)
         xp.add(dinputs[:, R:], trace.scratch, out=dh)
     xp.sum(dh, axis=0, out=grads["h0"])
     lstm_weight_gradients(trace.lstm, grads["lstm.W"], grads["lstm.b"], xp)
     rows = trace.read.dwindow.reshape(-1, 5)  # (T·B, 5)
-    xp.matmul(inputs[:T, :, R:].reshape(len(rows), -1).T, rows, out=grads["read.W"])
+    xp.matmul(trace.h[:T].reshape(len(rows), -1).T, rows, out=grads["read.W"])
     xp.sum(rows, axis=0, out=grads["read.b"])
 
 
@@ -145,12 +155,12 @@ class RAMShard(Shard):
     """Some images' part of a minibatch: x (B, C·H·W) in [0, 1] and labels (B, K), 1 at the label and 0 elsewhere."""
 
     @staticmethod
-    def inputs(config: RAMConfig) -> tuple[tuple[int | None, ...], ...]:
+    def input_shapes(config: RAMConfig) -> tuple[tuple[int | None, ...], ...]:
         """Return the shapes of x and of the labels."""
         return (None, math.prod(config.image_shape)), (None, config.classes)
 
     @staticmethod
-    def outputs(config: RAMConfig) -> tuple[tuple[int | None, ...], ...]:
+    def output_shapes(config: RAMConfig) -> tuple[tuple[int | None, ...], ...]:
         """Return the shape of log P(label | x)."""
         return ((None, config.classes),)
 
@@ -158,14 +168,14 @@ class RAMShard(Shard):
         """Return a trace for that many images."""
         return RAMTrace(alloc, self.config, images)
 
-    def run(self, task: str, params: dict, grads: dict, inputs: Sequence[Array], weight: float) -> tuple[Array, ...]:
+    def run(self, job: str, params: dict, grads: dict, inputs: Sequence[Array], scale: float) -> tuple[Array, ...]:
         """Do "predict" or "loss_and_grads"; see RAM."""
         x, hot = inputs
         trace = self.trace_for(len(x))
-        straight, transposed = self.laid_out(params, task == "loss_and_grads")
+        straight, transposed = self.laid_out(params, job == "loss_and_grads")
         log_p = forward(trace, straight, x, self.config, self.xp).copy()  # the trace's own is overwritten
-        if task == "loss_and_grads":
-            backward(trace, transposed, grads, x, hot, self.config, weight, self.xp)
+        if job == "loss_and_grads":
+            backward(trace, transposed, grads, x, hot, self.config, scale, self.xp)
         return (log_p,)
 
 
@@ -223,7 +233,7 @@ class RAM(Network):
         with self._blas.limit(limits=self.threads):
             forward(trace, self.params, x, config, self.xp)
         window = to_host(trace.read.window)  # (T, B, 5)
-        seen = to_host(trace.lstm.inputs[: config.glimpses, :, : C * N * N]) / np.exp(window[:, :, 4:])
+        seen = to_host(trace.glimpse) / np.exp(window[:, :, 4:])
         return seen.reshape(config.glimpses, len(x), C, N, N), windows(window, config.image_shape, N)
 
     def checked_labels(self, labels: Array, images: int) -> np.ndarray:

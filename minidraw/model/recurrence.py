@@ -19,7 +19,11 @@ from .lstm import LSTMTrace, lstm, lstm_backward, lstm_weight_gradients
 
 
 class Trace:
-    """What the forward pass over one minibatch leaves for the backward pass."""
+    """What the forward pass over one minibatch leaves for the backward pass.
+
+    What is an input of an LSTM lives where the LSTM reads it: `glimpse`, `h_enc`, `z`, `h_dec` are views of that memory
+    with time as their first axis. States have T + 1 rows: [t] is before glimpse t, [t + 1] after it.
+    """
 
     def __init__(self, alloc, config: DRAWConfig, B: int):
         C, H, W = config.image_shape
@@ -27,8 +31,9 @@ class Trace:
         E, D, Z = config.enc_size, config.dec_size, config.latent_size
         N, M = config.read_size, config.write_size
         # Without attention the image's share of the encoder's input is the same at every step and is not repeated.
-        self.R = P if N is None else glimpse_size(config)
-        self.encoder = LSTMTrace(alloc, T, B, self.R + D + E, E)  # inputs: glimpse, h_dec, h_enc
+        self.R = R = P if N is None else glimpse_size(config)
+        self.T, self.D, self.Z = T, D, Z
+        self.encoder = LSTMTrace(alloc, T, B, R + D + E, E)  # inputs: glimpse, h_dec, h_enc
         self.latent = LatentTrace(alloc, T, B, E, Z)
         self.decoder = LSTMTrace(alloc, T, B, Z + D, D)  # inputs: z, h_dec
         self.read = None if N is None else ReadTrace(alloc, T, B, C, H, W, N)
@@ -43,23 +48,37 @@ class Trace:
         self.dh_enc = alloc(B, E)
         self.scratch = alloc(B, D)
 
+    @property
+    def glimpse(self) -> Array:
+        """r of eq. 4, (T, B, R)."""
+        return self.encoder.inputs[: self.T, :, : self.R]
 
-def h_enc(trace: Trace, t: int, D: int) -> Array:
-    """Return h_enc before glimpse t, (B, E): it lives where the encoder's next step reads it."""
-    return trace.encoder.inputs[t][:, trace.R + D :]
+    @property
+    def h_enc(self) -> Array:
+        """(T + 1, B, E)."""
+        return self.encoder.inputs[:, :, self.R + self.D :]
+
+    @property
+    def z(self) -> Array:
+        """(T, B, Z)."""
+        return self.decoder.inputs[: self.T, :, : self.Z]
+
+    @property
+    def h_dec(self) -> Array:
+        """(T + 1, B, D)."""
+        return self.decoder.inputs[:, :, self.Z :]
+
+    @property
+    def h_dec_for_encoder(self) -> Array:
+        """h_dec once more, (T + 1, B, D), where the encoder reads it."""
+        return self.encoder.inputs[:, :, self.R : self.R + self.D]
 
 
-def h_dec(trace: Trace, t: int, Z: int) -> Array:
-    """Return h_dec before glimpse t, (B, D): it lives where the decoder's next step reads it."""
-    return trace.decoder.inputs[t][:, Z:]
-
-
-def begin(trace: Trace, params: dict, config: DRAWConfig, xp) -> None:
+def begin(trace: Trace, params: dict, xp) -> None:
     """Set the states before the first glimpse: learned hidden states and canvas, cell states of zero."""
-    D, Z = config.dec_size, config.latent_size
-    h_dec(trace, 0, Z)[:] = params["h_dec0"]
-    h_enc(trace, 0, D)[:] = params["h_enc0"]
-    trace.encoder.inputs[0][:, trace.R : trace.R + D] = params["h_dec0"]
+    trace.h_dec[0] = params["h_dec0"]
+    trace.h_enc[0] = params["h_enc0"]
+    trace.h_dec_for_encoder[0] = params["h_dec0"]
     trace.encoder.cell[0] = 0.0
     trace.decoder.cell[0] = 0.0
     trace.canvas[:] = params["canvas0"]
@@ -85,41 +104,38 @@ def error_image_backward(trace: Trace, t: int, derror: Array, xp) -> None:
 def encode_step(trace: Trace, t: int, params: dict, noise: Array, config: DRAWConfig, xp) -> None:
     """Glimpse t up to z_t: look at the image and at what is still wrong, update the encoder, sample (eqs 3-6)."""
     C, H, W = config.image_shape
-    D, Z = config.dec_size, config.latent_size
-    glimpse = trace.encoder.inputs[t][:, : trace.R]
+    h_dec, glimpse, h_enc, z = trace.h_dec[t], trace.glimpse[t], trace.h_enc[t + 1], trace.z[t]
     if trace.read is None:
         xp.subtract(trace.images[:, 0], trace.mean[t], out=glimpse)  # eq. 17, x itself is in trace.drive
         W_enc, b_enc = params["encoder.W"][trace.R :], trace.drive
     else:
         error_image(trace, t, xp)
         window = trace.read.window[t]
-        xp.matmul(h_dec(trace, t, Z), params["read.W"], out=window)  # eq. 21
+        xp.matmul(h_dec, params["read.W"], out=window)  # eq. 21
         window += params["read.b"]
         read(trace.read, t, trace.images.reshape(-1, 2 * C, H, W), glimpse, xp)  # eqs 4, 27
         W_enc, b_enc = params["encoder.W"], params["encoder.b"]
-    lstm(trace.encoder, t, W_enc, b_enc, h_enc(trace, t + 1, D), xp)  # eq. 5
-    z = trace.decoder.inputs[t][:, :Z]
-    sample(trace.latent, t, params["latent.W"], params["latent.b"], h_enc(trace, t + 1, D), noise[t], z, xp)  # eq. 6
+    lstm(trace.encoder, t, W_enc, b_enc, h_enc, xp)  # eq. 5
+    sample(trace.latent, t, params["latent.W"], params["latent.b"], h_enc, noise[t], z, xp)  # eq. 6
 
 
 def decode_step(trace: Trace, t: int, params: dict, config: DRAWConfig, xp) -> None:
     """Glimpse t from z_t on: update the decoder and add what it writes to the canvas (eqs 7, 8)."""
     C, H, W = config.image_shape
-    D, Z = config.dec_size, config.latent_size
-    hidden = h_dec(trace, t + 1, Z)
-    lstm(trace.decoder, t, params["decoder.W"], params["decoder.b"], hidden, xp)  # eq. 7
-    trace.encoder.inputs[t + 1][:, trace.R : trace.R + D] = hidden
+    h_dec = trace.h_dec[t + 1]
+    lstm(trace.decoder, t, params["decoder.W"], params["decoder.b"], h_dec, xp)  # eq. 7
+    trace.h_dec_for_encoder[t + 1] = h_dec
     if trace.write is None:
         written = trace.written[t]
-        xp.matmul(hidden, params["patch.W"], out=written)  # eq. 18
+        xp.matmul(h_dec, params["patch.W"], out=written)  # eq. 18
         written += params["patch.b"]
     else:
         written = trace.written
         window, patch = trace.write.window[t], trace.write.patch[t]
         patch = patch.reshape(len(patch), -1)  # (B, C·M·M)
-        xp.matmul(hidden, params["write.W"], out=window)  # eq. 21
+        xp.matmul(h_dec, params["write.W"], out=window)  # eq. 21
         window += params["write.b"]
-        xp.matmul(hidden, params["patch.W"], out=patch)  # eq. 28
+        xp.matmul(h_dec, params["patch.W"], out=patch)  # eq. 28
         patch += params["patch.b"]
         write(trace.write, t, written.reshape(-1, C, H, W), xp)  # eq. 29
     trace.canvas += written  # eq. 8
@@ -131,7 +147,7 @@ def forward(trace: Trace, params: dict, x: Array, noise: Array, config: DRAWConf
 
     Returns the reconstruction loss of every image (B,) and the KL of every glimpse and image (T, B), in nats.
     """
-    begin(trace, params, config, xp)
+    begin(trace, params, xp)
     trace.images[:, 0] = x
     if trace.read is None:
         xp.matmul(x, params["encoder.W"][: trace.R], out=trace.drive)
@@ -144,9 +160,9 @@ def forward(trace: Trace, params: dict, x: Array, noise: Array, config: DRAWConf
 
 def generate(trace: Trace, params: dict, noise: Array, config: DRAWConfig, xp) -> None:
     """Draw from the prior: z_t is the noise itself (eqs 13-16). The drawings are in trace.mean[1:]."""
-    begin(trace, params, config, xp)
+    begin(trace, params, xp)
     for t in range(config.glimpses):
-        trace.decoder.inputs[t][:, : config.latent_size] = noise[t]  # eq. 13
+        trace.z[t] = noise[t]  # eq. 13
         decode_step(trace, t, params, config, xp)  # eqs 14, 15
 
 
@@ -163,7 +179,7 @@ def decode_step_backward(trace: Trace, t: int, params: dict, config: DRAWConfig,
         dpatch[:] = trace.dcanvas
     else:
         write_backward(trace.write, t, trace.dcanvas.reshape(-1, C, H, W), xp)
-        dpatch = trace.write.patch[t]
+        dpatch = trace.write.dpatch[t]
         dpatch = dpatch.reshape(len(dpatch), -1)
         xp.matmul(trace.write.dwindow[t], params["write.W"].T, out=scratch)
         dh_dec += scratch
@@ -173,7 +189,7 @@ def decode_step_backward(trace: Trace, t: int, params: dict, config: DRAWConfig,
 
 
 def encode_step_backward(
-    trace: Trace, t: int, params: dict, noise: Array, config: DRAWConfig, weight: float, d_dec: Array, dh_enc: Array, xp
+    trace: Trace, t: int, params: dict, noise: Array, config: DRAWConfig, scale: float, d_dec: Array, dh_enc: Array, xp
 ) -> None:
     """Reverse of encode_step: d_dec (B, Z + D) is the gradient of the decoder's inputs, dh_enc (B, E) that of h_enc.
 
@@ -181,9 +197,9 @@ def encode_step_backward(
     canvas before it.
     """
     C, H, W = config.image_shape
-    D, Z, R = config.dec_size, config.latent_size, trace.R
+    R, D, Z = trace.R, trace.D, trace.Z
     dz, dh_dec = d_dec[:, :Z], d_dec[:, Z:]
-    dh_enc += sample_backward(trace.latent, t, params["latent.W"], noise[t], dz, weight, xp)
+    dh_enc += sample_backward(trace.latent, t, params["latent.W"], noise[t], dz, scale, xp)
     W_enc = params["encoder.W"][R:] if trace.read is None else params["encoder.W"]
     d_enc = lstm_backward(trace.encoder, t, W_enc, dh_enc, xp)
     dh_enc[:] = d_enc[:, R + D :]
@@ -192,7 +208,7 @@ def encode_step_backward(
         derror = d_enc[:, :R]
     else:
         error_image(trace, t, xp)
-        glimpse, derror, scratch = trace.encoder.inputs[t][:, :R], trace.dimage, trace.scratch
+        glimpse, derror, scratch = trace.glimpse[t], trace.dimage, trace.scratch
         images = trace.images.reshape(-1, 2 * C, H, W)
         read_backward(trace.read, t, images, glimpse, d_enc[:, :R], derror.reshape(-1, C, H, W), xp)
         xp.matmul(trace.read.dwindow[t], params["read.W"].T, out=scratch)
@@ -200,11 +216,11 @@ def encode_step_backward(
     error_image_backward(trace, t, derror, xp)
 
 
-def backward(trace: Trace, params: dict, grads: dict, noise: Array, config: DRAWConfig, weight: float, xp) -> None:
-    """Fill `grads` with the gradient of `weight` times the summed loss of the minibatch that `forward` has seen."""
-    Z = config.latent_size
+def backward(trace: Trace, params: dict, grads: dict, noise: Array, config: DRAWConfig, scale: float, xp) -> None:
+    """Fill `grads` with the gradient of `scale` times the summed loss of the minibatch that `forward` has seen."""
+    Z = trace.Z
     x = trace.images[:, 0]
-    reconstruction_backward(x, trace.mean[-1], weight, trace.dcanvas, xp)
+    reconstruction_backward(x, trace.mean[-1], scale, trace.dcanvas, xp)
     trace.encoder.dcell[:] = 0.0
     trace.decoder.dcell[:] = 0.0
     dh_enc = trace.dh_enc
@@ -213,16 +229,16 @@ def backward(trace: Trace, params: dict, grads: dict, noise: Array, config: DRAW
     d_dec[:] = 0.0
     for t in reversed(range(config.glimpses)):
         d_dec = decode_step_backward(trace, t, params, config, d_dec[:, Z:], xp)
-        encode_step_backward(trace, t, params, noise, config, weight, d_dec, dh_enc, xp)
+        encode_step_backward(trace, t, params, noise, config, scale, d_dec, dh_enc, xp)
     xp.sum(d_dec[:, Z:], axis=0, out=grads["h_dec0"])
     xp.sum(dh_enc, axis=0, out=grads["h_enc0"])
     xp.sum(trace.dcanvas, axis=0, out=grads["canvas0"])
-    weight_gradients(trace, grads, x, config, xp)
+    weight_gradients(trace, grads, x, xp)
 
 
-def weight_gradients(trace: Trace, grads: dict, x: Array, config: DRAWConfig, xp) -> None:
+def weight_gradients(trace: Trace, grads: dict, x: Array, xp) -> None:
     """Fill the gradients of all weights and biases: each one product over the T·B rows that backward has left."""
-    T, D, Z, R = config.glimpses, config.dec_size, config.latent_size, trace.R
+    T, R = trace.T, trace.R
 
     def dense(name: str, inputs: Array, doutputs: Array) -> None:
         rows = doutputs.reshape(T * doutputs.shape[1], -1)
@@ -232,13 +248,11 @@ def weight_gradients(trace: Trace, grads: dict, x: Array, config: DRAWConfig, xp
     dW_enc = grads["encoder.W"]
     lstm_weight_gradients(trace.encoder, dW_enc if trace.read else dW_enc[R:], grads["encoder.b"], xp)
     if trace.read is None:  # x has met its rows once, not T times
-        xp.matmul(x.T, trace.encoder.gates.sum(axis=0), out=dW_enc[:R])
+        xp.matmul(x.T, trace.encoder.dgates.sum(axis=0), out=dW_enc[:R])
     lstm_weight_gradients(trace.decoder, grads["decoder.W"], grads["decoder.b"], xp)
-    h_encs = trace.encoder.inputs[:, :, R + D :]  # (T + 1, B, E)
-    h_decs = trace.decoder.inputs[:, :, Z:]  # (T + 1, B, D)
-    dense("latent", h_encs[1:], trace.latent.q)
+    dense("latent", trace.h_enc[1:], trace.latent.dq)
     if trace.read is not None:
-        dense("read", h_decs[:T], trace.read.dwindow)
+        dense("read", trace.h_dec[:T], trace.read.dwindow)
     if trace.write is not None:
-        dense("write", h_decs[1:], trace.write.dwindow)
-    dense("patch", h_decs[1:], trace.written if trace.write is None else trace.write.patch)
+        dense("write", trace.h_dec[1:], trace.write.dwindow)
+    dense("patch", trace.h_dec[1:], trace.written if trace.write is None else trace.write.dpatch)

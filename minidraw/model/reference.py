@@ -21,7 +21,7 @@ def filterbank(g, delta, variance, N, A, np=numpy):
     return F / np.sum(F, axis=2, keepdims=True)  # Z_X, Z_Y: every row sums to 1
 
 
-def window(p, name, h_dec, N, H, W, np=numpy):
+def filters(p, name, h_dec, N, H, W, np=numpy):
     """Return F_X (B, N, W), F_Y (B, N, H) and the intensity gamma (B,) that h_dec (B, D) asks for."""
     out = np.dot(h_dec, p[name + ".W"]) + p[name + ".b"]  # eq. 21, (B, 5)
     g_X, g_Y, log_variance, log_delta, log_gamma = np.transpose(out)  # (B,) each
@@ -38,7 +38,7 @@ def read(p, x, x_hat, h_dec, N, np=numpy):
     both = np.concatenate([x, x_hat], axis=1)  # (B, 2C, H, W)
     if N is None:
         return np.reshape(both, (B, 2 * C * H * W))  # eq. 17
-    F_X, F_Y, gamma = window(p, "read", h_dec, N, H, W, np)
+    F_X, F_Y, gamma = filters(p, "read", h_dec, N, H, W, np)
     seen = np.einsum("biy,bcyx,bjx->bcij", F_Y, both, F_X)
     return np.reshape(gamma[:, None, None, None] * seen, (B, 2 * C * N * N))  # eq. 27
 
@@ -49,7 +49,7 @@ def write(p, h_dec, M, shape, np=numpy):
     patch = np.dot(h_dec, p["patch.W"]) + p["patch.b"]  # eqs 18, 28
     if M is None:
         return np.reshape(patch, (-1, C, H, W))
-    F_X, F_Y, gamma = window(p, "write", h_dec, M, H, W, np)
+    F_X, F_Y, gamma = filters(p, "write", h_dec, M, H, W, np)
     patch = np.reshape(patch, (-1, C, M, M))
     return np.einsum("biy,bcij,bjx->bcyx", F_Y, patch, F_X) / gamma[:, None, None, None]  # eq. 29
 
@@ -127,7 +127,7 @@ def classify(p, x, config, np=numpy):
     B, _, H, W = x.shape
     h, cell = np.ones((B, 1)) * p["h0"], np.zeros((B, config.hidden_size))
     for _ in range(config.glimpses):
-        F_X, F_Y, gamma = window(p, "read", h, config.read_size, H, W, np)  # placed by the state before
+        F_X, F_Y, gamma = filters(p, "read", h, config.read_size, H, W, np)  # placed by the state before
         glimpse = gamma[:, None, None, None] * np.einsum("biy,bcyx,bjx->bcij", F_Y, x, F_X)  # eq. 27, the image alone
         inputs = np.concatenate([np.reshape(glimpse, (B, -1)), h], axis=1)
         h, cell = lstm(p["lstm.W"], p["lstm.b"], inputs, cell, np)

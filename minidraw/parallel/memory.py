@@ -58,7 +58,7 @@ def map_file(path: str, dtype: np.dtype) -> np.ndarray:
 
 def batch_shapes(network: Any, config: Any, images: int) -> list[tuple[int, ...]]:
     """Return the shapes of a batch's inputs and outputs."""
-    shapes = (*network.Shard.inputs(config), *network.Shard.outputs(config))
+    shapes = (*network.Shard.input_shapes(config), *network.Shard.output_shapes(config))
     return [tuple(images if n is None else n for n in shape) for shape in shapes]
 
 
@@ -66,5 +66,5 @@ def batch_views(path: str, network: Any, config: Any, images: int, dtype: np.dty
     """Return the inputs and the outputs of a batch in a shared file."""
     shapes = {str(k): shape for k, shape in enumerate(batch_shapes(network, config, images))}
     arrays = list(parameter_views(map_file(path, dtype), shapes).values())
-    count = len(network.Shard.inputs(config))
+    count = len(network.Shard.input_shapes(config))
     return arrays[:count], arrays[count:]

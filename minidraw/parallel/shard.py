@@ -27,17 +27,17 @@ class Shard(ABC):
 
     @staticmethod
     @abstractmethod
-    def inputs(config: Any) -> tuple[tuple[int | None, ...], ...]:
+    def input_shapes(config: Any) -> tuple[tuple[int | None, ...], ...]:
         """Return the shapes of what `run` is given; the first is that of the images."""
 
     @staticmethod
     @abstractmethod
-    def outputs(config: Any) -> tuple[tuple[int | None, ...], ...]:
-        """Return the shapes of what `run` returns; a task may return only the first few."""
+    def output_shapes(config: Any) -> tuple[tuple[int | None, ...], ...]:
+        """Return the shapes of what `run` returns; a job may return only the first few."""
 
     @abstractmethod
-    def run(self, task: str, params: dict, grads: dict, inputs: Sequence[Array], weight: float) -> tuple[Array, ...]:
-        """Do a task; "loss_and_grads" also fills `grads` with the gradient of `weight` times the sum of the losses.
+    def run(self, job: str, params: dict, grads: dict, inputs: Sequence[Array], scale: float) -> tuple[Array, ...]:
+        """Do a job; "loss_and_grads" also fills `grads` with the gradient of `scale` times the sum of the losses.
 
         What is returned shares no memory with the trace, which the next call overwrites.
         """

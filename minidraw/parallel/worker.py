@@ -39,15 +39,15 @@ def serve() -> None:
         answer()
         for line in sys.stdin:
             order = json.loads(line)
-            if order["task"] == "share":
+            if order["job"] == "share":
                 config = dataclasses.replace(config, glimpses=order["glimpses"])
                 shard.unroll(config)
                 inputs, outputs = batch_views(order["path"], network, config, order["images"], dtype)
             else:
                 mine = slice(order["first"], order["last"])
-                some = parts(inputs, shard.inputs(config), mine)
-                results = shard.run(order["task"], params, grads, some, order["weight"])
-                for shared, result in zip(parts(outputs, shard.outputs(config), mine), results, strict=False):
+                some = parts(inputs, shard.input_shapes(config), mine)
+                results = shard.run(order["job"], params, grads, some, order["scale"])
+                for shared, result in zip(parts(outputs, shard.output_shapes(config), mine), results, strict=False):
                     shared[...] = result
             answer()
 

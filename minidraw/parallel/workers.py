@@ -80,8 +80,8 @@ class Workers:
         """Go on with a config of another number of glimpses: the next call shares memory of other shapes."""
         self.config, self.images = config, 0
 
-    def start(self, task: str, params: np.ndarray, inputs: Sequence[np.ndarray], bounds: list) -> None:
-        """Have worker k do a task of the network's Shard on the images of bounds[k + 1]; returns at once.
+    def start(self, job: str, params: np.ndarray, inputs: Sequence[np.ndarray], bounds: list) -> None:
+        """Have worker k do a job of the network's Shard on the images of bounds[k + 1]; returns at once.
 
         `params`, the flat vector, and the inputs of all shards are copied to the shared memory.
         """
@@ -93,11 +93,11 @@ class Workers:
             if images > self.images:
                 self._share_batch(images)
             self.params[:] = params
-            shapes = self.network.Shard.inputs(self.config)
+            shapes = self.network.Shard.input_shapes(self.config)
             for array, shared in zip(inputs, parts(self.inputs, shapes, slice(images)), strict=True):
                 shared[...] = array
             for process, (first, last) in zip(self.processes, bounds[1:], strict=False):
-                self._tell(process, {"task": task, "first": first, "last": last, "weight": 1.0 / images})
+                self._tell(process, {"job": job, "first": first, "last": last, "scale": 1.0 / images})
 
     def finish(self, bounds: list) -> None:
         """Wait for what `start` began: gradients[k] and outputs then hold the results."""
@@ -154,7 +154,7 @@ class Workers:
         with shared_file(sum(map(math.prod, shapes)) * self.dtype.itemsize) as path:
             self.inputs, self.outputs = batch_views(path, self.network, self.config, images, self.dtype)
             for process in self.processes:
-                order = {"task": "share", "path": path, "images": images, "glimpses": self.config.glimpses}
+                order = {"job": "share", "path": path, "images": images, "glimpses": self.config.glimpses}
                 self._tell(process, order)
             for process in self.processes:
                 self._await(process)

@@ -156,7 +156,7 @@ class Trainer:
             return
         started = time.perf_counter()
         config, model = self.config, self.model
-        inputs = parts(self.minibatch(self.step), model.Shard.inputs(model.config), self.mine)
+        inputs = parts(self.minibatch(self.step), model.Shard.input_shapes(model.config), self.mine)
         with np.errstate(all="ignore"):  # what is not finite is counted below
             loss, _ = model.loss_and_grads(*inputs)
             self.ranks.mean_(model.flat_grads, model.xp)

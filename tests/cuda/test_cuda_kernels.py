@@ -10,6 +10,7 @@ import pytest
 from support import strictcuda
 from support.strictcuda import COMPILER, ORDERS
 
+from minidraw.backend import kernel_name
 from minidraw.cuda import Device, blas, fused
 from minidraw.model import attention, latent, likelihood, lstm, recurrence
 from minidraw.model.config import DRAWConfig
@@ -73,7 +74,7 @@ class Case:
 
     def run(self, function, *arguments):
         """Call a function on either side; of a pair each gets its own. Compare and return the results, if any."""
-        assert function.__name__ in fused.FUSED
+        assert kernel_name(function) in fused.FUSED
         sides = [[a[side] if isinstance(a, tuple) else a for a in arguments] for side in (0, 1)]
         results = function(*sides[0], np), function(*sides[1], self.xp)
         if results[0] is not None:

@@ -139,13 +139,13 @@ def sigmoid(a):
     return 1 / (1 + np.exp(-a))
 
 
-def latent(h, W, b, noise, weight):
+def latent(h, W, b, noise, scale):
     """Section 2."""
     mu, log_sigma = np.split(h @ W + b, 2, axis=1)
     sigma = np.exp(log_sigma)
 
     def back(dz):
-        dq = np.concatenate([dz + weight * mu, dz * noise * sigma + weight * (sigma**2 - 1)], axis=1)
+        dq = np.concatenate([dz + scale * mu, dz * noise * sigma + scale * (sigma**2 - 1)], axis=1)
         return dq, dq @ W.T
 
     return mu + sigma * noise, back
@@ -237,7 +237,7 @@ class Sums(dict):
 
 def draw_gradients(p, x, noise, config):
     """Sections 1 to 6."""
-    (B, C, H, W), grads, weight, steps = x.shape, Sums(), 1 / len(x), []
+    (B, C, H, W), grads, scale, steps = x.shape, Sums(), 1 / len(x), []
     N, M, R = config.read_size, config.write_size, len(p["encoder.W"]) - config.dec_size - config.enc_size
     h_enc, h_dec = np.tile(p["h_enc0"], (B, 1)), np.tile(p["h_dec0"], (B, 1))
     s_enc, s_dec = 0 * h_enc, 0 * h_dec
@@ -251,7 +251,7 @@ def draw_gradients(p, x, noise, config):
             r, read_back = read(X, h_dec @ p["read.W"] + p["read.b"], N)
         u_enc = np.concatenate([r, h_dec, h_enc], axis=1)
         (h_enc, s_enc), encoder_back = lstm(u_enc, p["encoder.W"], p["encoder.b"], s_enc)
-        z, latent_back = latent(h_enc, p["latent.W"], p["latent.b"], noise[t], weight)
+        z, latent_back = latent(h_enc, p["latent.W"], p["latent.b"], noise[t], scale)
         u_dec = np.concatenate([z, h_dec], axis=1)
         (h_dec, s_dec), decoder_back = lstm(u_dec, p["decoder.W"], p["decoder.b"], s_dec)
         w = h_dec @ p["patch.W"] + p["patch.b"]
@@ -263,7 +263,7 @@ def draw_gradients(p, x, noise, config):
         states = (u_enc, u_dec, old_dec, h_enc, h_dec, shown)
         steps.append((states, (read_back, encoder_back, latent_back, decoder_back, write_back)))
 
-    dc = weight * (sigmoid(c) - x)
+    dc = scale * (sigmoid(c) - x)
     dh_enc, dh_dec, ds_enc, ds_dec = 0 * h_enc, 0 * h_dec, 0 * s_enc, 0 * s_dec
     for (u_enc, u_dec, old_dec, h_enc, h_dec, shown), backs in reversed(steps):
         read_back, encoder_back, latent_back, decoder_back, write_back = backs

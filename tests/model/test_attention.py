@@ -61,7 +61,7 @@ class Filterbank(gradcheck.Part):
         return {"window": dwindow}
 
     def reference(self, np, window):
-        return reference.window(identity("read"), "read", window, N, H, W, np)[:2]
+        return reference.filters(identity("read"), "read", window, N, H, W, np)[:2]
 
     def plain(self, window):
         F_X, F_Y, _ = zip(*(plain.window(row, N, H, W) for row in window.tolist()), strict=True)

@@ -29,8 +29,8 @@ class Latent(gradcheck.Part):
 
     def backward(self, cotangents, h_enc, W, b, noise):
         trace, _ = self.run(h_enc, W, b, noise)
-        dz, weight = cotangents[0], float(cotangents[1][0, 0])
-        dh_enc = [sample_backward(trace, t, W, noise[t], dz[t], weight, np).copy() for t in range(T)]
+        dz, scale = cotangents[0], float(cotangents[1][0, 0])
+        dh_enc = [sample_backward(trace, t, W, noise[t], dz[t], scale, np).copy() for t in range(T)]
         dq = trace.q.reshape(T * B, 2 * Z)  # whose products are the gradients of the weights
         return {"h_enc": np.stack(dh_enc), "W": h_enc.reshape(T * B, E).T @ dq, "b": dq.sum(axis=0)}
 

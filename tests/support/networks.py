@@ -61,8 +61,8 @@ def assert_same_vectors(device, host):
 class DoubledShard(DRAW.Shard):
     """DRAW's, with twice the loss."""
 
-    def run(self, task, params, grads, inputs, weight):
-        reconstruction, *rest = super().run(task, params, grads, inputs, weight)
+    def run(self, job, params, grads, inputs, scale):
+        reconstruction, *rest = super().run(job, params, grads, inputs, scale)
         return (2 * reconstruction, *rest)
 
 

@@ -103,7 +103,7 @@ def test_a_wrong_kernel_is_noticed(check, monkeypatch):
         result *= -1.0
         return result
 
-    monkeypatch.setitem(fused.FUSED, "lstm_backward", wrong)
+    monkeypatch.setitem(fused.FUSED, "lstm.lstm_backward", wrong)
     assert "colour, attention in float32" in outcome(check, "parity").verdict
     assert "differ by" in outcome(check, "replay").verdict
 
