@@ -11,7 +11,7 @@ import typing
 from .errors import UserError, unknown
 from .model import NETWORKS
 from .model.config import DRAWConfig
-from .model.network import parameter_count
+from .model.network import Network, parameter_count
 from .model.ram import RAMConfig
 
 LARGEST_MODEL = 1 << 28  # parameters
@@ -107,6 +107,15 @@ class Experiment:
     def glimpses(self, progress: float) -> int:
         """Return T at the share `progress` of the run; see `glimpses`."""
         return glimpses(progress, self.model.glimpses, self.train.glimpse_start, self.train.glimpse_warmup)
+
+    def build(self, backend: str = "numpy", threads: int | None = None, precision: str = "float32") -> Network:
+        """Return the network with its start values; the other arguments are those of any Network.
+
+        Raises UserError where it is too large to be kept in a checkpoint, and what Network raises.
+        """
+        check_size(self)
+        network = NETWORKS[self.network]
+        return network(self.model, backend, seed=self.train.seed, threads=threads, precision=precision)
 
     def replace(self, **changes) -> "Experiment":
         """Return a copy in which fields of either config, by name, are changed. Raises UserError for an unknown one."""

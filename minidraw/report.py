@@ -3,10 +3,9 @@
 from pathlib import Path
 
 from .cli import Parser, load_data, run
-from .model import NETWORKS
 from .pages.report import write_report
 from .training import checkpoints
-from .training.tasks import TASKS
+from .training.tasks import task_for
 
 
 def parser() -> Parser:
@@ -25,11 +24,9 @@ def main(arguments: list[str]) -> int:
     folder = Path(options.run)
     if options.draw:
         checkpoint = checkpoints.load(folder / "checkpoint.npz")
-        experiment, data = checkpoint.experiment, load_data(options, checkpoint)
-        make = TASKS[NETWORKS[experiment.network]]
-        task = make(experiment.model, data, experiment.train.seed, options.backend, options.threads)
-        task.model.flat_params[:] = task.model.xp.asarray(checkpoint.vectors["average"])
-        task.pictures(folder, experiment.train.seed, checkpoint.state.get("step", 0), thorough=True)
+        task = task_for(checkpoint.network(options.backend, options.threads), load_data(options, checkpoint))
+        seed, step = checkpoint.experiment.train.seed, checkpoint.state.get("step", 0)
+        task.pictures(folder, seed, step, thorough=True)
     write_report(folder)
     print(folder / "report.html")
     return 0

@@ -79,8 +79,8 @@ def train(options: argparse.Namespace, ranks: Ranks) -> int:
         batches = len(data.train) // experiment.train.batch_size
         experiment = experiment.replace(steps=max(1, round(options.epochs * batches)))
     ranks.choose_device(options.backend)
-    machine = options.backend, options.threads or ranks.threads, ranks, options.precision
-    trainer = Trainer(experiment, data, folder, *machine)
+    model = experiment.build(options.backend, options.threads or ranks.threads, options.precision)
+    trainer = Trainer(experiment, model, data, folder, ranks)
     if restored is not None:
         trainer.restore(restored)
     elif not options.out and ranks.rank == 0:  # now that nothing was wrong: a mistake leaves no folder behind
@@ -88,12 +88,12 @@ def train(options: argparse.Namespace, ranks: Ranks) -> int:
         trainer.write_to(folder)
     complete = trainer.run()
     if not complete:
-        print(f"interrupted after step {trainer.step}; go on with --resume --out {folder}")
+        print(f"interrupted after step {trainer.state.step}; go on with --resume --out {folder}")
         return 130
     if trainer.validation:
-        print(f"validation {trainer.validation}, {trainer.step} steps, {trainer.seconds / 60:.1f} minutes")
+        print(f"validation {trainer.validation}, {trainer.state.step} steps, {trainer.state.seconds / 60:.1f} minutes")
     else:
-        print(f"this run is complete already ({trainer.step} steps); to go on, give it more --steps or --minutes")
+        print(f"this run is complete already ({trainer.state.step} steps); to go on, give it more --steps or --minutes")
     print(f"pictures: {folder / 'samples.gif'}; all about it: {folder / 'report.html'}")
     return 0
 

@@ -3,7 +3,9 @@
 Everything works on flat vectors that hold all parameters, in blocks that stay in a core's cache.
 """
 
+import contextlib
 import math
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -62,3 +64,13 @@ class Adam:
             xp.subtract(p, a, out=scratch)  # a += (1 - kept) (p - a)
             scratch *= 1 - kept
             a += scratch
+
+    @contextlib.contextmanager
+    def averaged(self) -> Iterator[None]:
+        """Within it the parameters are the averaged ones."""
+        kept = self.params.copy()
+        self.params[:] = self.average
+        try:
+            yield
+        finally:
+            self.params[:] = kept

@@ -4,7 +4,6 @@ A task makes the network and its minibatches, says which numbers of a step are k
 on held-out images, and makes pictures.
 """
 
-from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
@@ -30,59 +29,18 @@ STRIPS = 8  # held-out images in seen.png
 PICTURES = ("samples.gif", "samples.png", "sheet.png", "seen.png")  # of a run's folder
 
 
-class Task(ABC):
-    """What `model` is trained for. `rng` arguments are the only source of randomness."""
+class Task:
+    """What a network is trained for, on what data. The two tasks have the same methods."""
 
-    Network: ClassVar[type[Network]]
     noisy: ClassVar[bool]  # is the last of the inputs of the network's Shard standard normal noise?
 
-    def __init__(
-        self, config: Any, data: Dataset, seed: int, backend: str, threads: int | None, precision: str = "float32"
-    ):
-        self.data = data
-        self.model: Any = self.Network(config, backend, seed=seed, threads=threads, precision=precision)
-
-    @abstractmethod
-    def prepare(self, rng: np.random.Generator) -> None:
-        """Set what the start values owe to the data."""
-
-    @abstractmethod
-    def inputs(self, chosen: np.ndarray, images: np.random.Generator, noise: np.random.Generator) -> tuple:
-        """Return the arguments of model.loss_and_grads for the chosen training images."""
-
-    @abstractmethod
-    def examples(self, chosen: np.ndarray, images: np.random.Generator) -> tuple[np.ndarray, ...]:
-        """Return what the data give to the inputs of the network's Shard, in single precision on the host."""
-
-    @abstractmethod
-    def device_row(self, outputs: tuple, inputs: Sequence[Array], row: Array) -> None:
-        """Fill `row` on the device as `row` of the loss would, from what the network's Shard was given and gave."""
-
-    @abstractmethod
-    def row_length(self, glimpses: int) -> int:
-        """Return how many numbers a row of so many glimpses has."""
-
-    @abstractmethod
-    def row(self, loss: Any) -> list[float]:
-        """Return the numbers of a step that are kept until the next line of the log; finite if the loss is."""
-
-    @abstractmethod
-    def summary(self, means: list[float]) -> tuple[dict, str]:
-        """Return the mean of rows as fields of the log, `loss` first, and in a few words."""
-
-    @abstractmethod
-    def validate(self, count: int, rng: np.random.Generator) -> tuple[dict, str]:
-        """Measure on the first `count` held-out images: fields of the log, `validation_loss` first, and in words."""
-
-    @abstractmethod
-    def pictures(self, folder: Path, seed: int, step: int, thorough: bool) -> None:
-        """Write PICTURES, or those that there are of this task, as they are at a step; `thorough`: spare no time."""
+    def __init__(self, model: Any, data: Dataset):
+        self.model, self.data = model, data
 
 
 class DrawingTask(Task):
     """DRAW: the loss is the variational bound in nats per image (eq. 12)."""
 
-    Network = DRAW
     model: DRAW
     noisy = True
 
@@ -152,16 +110,13 @@ class DrawingTask(Task):
 class ClassifyingTask(Task):
     """RAM: the loss is the cross entropy in nats per image."""
 
-    Network = RAM
     model: RAM
     noisy = False
 
-    def __init__(
-        self, config: Any, data: Dataset, seed: int, backend: str, threads: int | None, precision: str = "float32"
-    ):
+    def __init__(self, model: Any, data: Dataset):
         if data.train.labels is None:
             raise UserError(f"{data.name} has no labels, and a classifier learns from labels; choose another --data")
-        super().__init__(config, data, seed, backend, threads, precision)
+        super().__init__(model, data)
 
     def prepare(self, rng: np.random.Generator) -> None:
         """Leave the start values as they are."""
@@ -208,4 +163,6 @@ class ClassifyingTask(Task):
         write_png(folder / "seen.png", still, f"After {step:,} updates, on held-out images: {note}")
 
 
-TASKS: dict[type[Network], type[Task]] = {task.Network: task for task in (DrawingTask, ClassifyingTask)}
+def task_for(model: Network, data: Dataset) -> DrawingTask | ClassifyingTask:
+    """Return what a network is trained for. Raises UserError where the data are unfit for it."""
+    return ClassifyingTask(model, data) if isinstance(model, RAM) else DrawingTask(model, data)

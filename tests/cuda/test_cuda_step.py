@@ -4,6 +4,7 @@ The stand-in does what it is asked for only when somebody waits, and a graph doe
 captured: numbers of that time that should have changed, memory that has moved and buffers filled too early show.
 """
 
+import json
 import math
 
 import numpy as np
@@ -17,8 +18,9 @@ from minidraw import RAMConfig, data
 from minidraw.cuda.step import TrainingStep
 from minidraw.presets import Experiment
 from minidraw.training import checkpoints, trainer
+from minidraw.training.step import Diverged
 from minidraw.training.tasks import DrawingTask
-from minidraw.training.trainer import Diverged, Trainer
+from minidraw.training.trainer import Trainer
 
 pytestmark = pytest.mark.usefixtures("gpu", "small_strokes")
 TINY = {
@@ -52,7 +54,7 @@ def normals(n: int, seed: int, step: int) -> np.ndarray:
 
 def made(network: str, folder, backend: str = "cupy", **changes) -> Trainer:
     of = TINY[network].replace(**changes)
-    return Trainer(of, data.load("strokes", seed=0), folder, backend, threads=1)
+    return Trainer(of, of.build(backend, threads=1), data.load("strokes", seed=0), folder)
 
 
 # Noise
@@ -128,7 +130,7 @@ def test_a_run_comes_to_what_numpy_comes_to(tmp_path, monkeypatch, network, orde
 
     def inputs(self, chosen, images, noise, usual=DrawingTask.inputs):
         x, drawn = usual(self, chosen, images, noise)
-        return x, normals(drawn.size, 0, host.step).reshape(drawn.shape).astype(np.float32)
+        return x, normals(drawn.size, 0, host.state.step).reshape(drawn.shape).astype(np.float32)
 
     monkeypatch.setattr(DrawingTask, "inputs", inputs)
     host, device = made(network, tmp_path / "host", "numpy"), made(network, tmp_path / "device")
@@ -138,7 +140,7 @@ def test_a_run_comes_to_what_numpy_comes_to(tmp_path, monkeypatch, network, orde
     for got, expected in zip(device.vectors(), host.vectors(), strict=True):
         assert_close(got, expected, 1e-3)  # Adam divides by square roots of small numbers
     for name in ("step", "skipped", "skipped_in_a_row"):
-        assert getattr(device, name) == getattr(host, name)
+        assert getattr(device.state, name) == getattr(host.state, name)
     assert device.adam.updates == host.adam.updates == 12
     for one, other in zip(*(metrics(tmp_path / name) for name in ("host", "device")), strict=True):
         assert one.keys() == other.keys()
@@ -150,7 +152,7 @@ def eager_and_played(network: str, folder, between=lambda played: None) -> tuple
     """Take nine steps twice, launched one by one and played back; `between` is done to the latter after four."""
     eager, played = made(network, folder), made(network, folder)
     settings = eager.config.batch_size, eager.config.clip, eager.config.seed
-    eager.on_device = TrainingStep(eager.task, eager.adam, *settings, capture=False)
+    eager.stepper.device = TrainingStep(eager.task, eager.adam, *settings, capture=False)
     for of in (eager, played):
         for step in range(9):
             of.update()
@@ -158,7 +160,7 @@ def eager_and_played(network: str, folder, between=lambda played: None) -> tuple
                 of.validate()  # by more images at a time than a step has
                 if of is played:
                     between(played)
-        of.collect()
+        of.stepper.collect()
     return eager, played
 
 
@@ -169,13 +171,13 @@ def same(one: Trainer, other: Trainer) -> bool:
 @networks
 def test_steps_played_back_are_steps_launched_one_by_one(tmp_path, network):
     eager, played = eager_and_played(network, tmp_path)
-    assert eager.on_device.graph is None and played.on_device.graph.launches == 8
-    assert eager.rows == played.rows == 9 and eager.sums[1:] == played.sums[1:]
+    assert eager.stepper.device.graph is None and played.stepper.device.graph.launches == 8
+    assert eager.state.rows == played.state.rows == 9 and eager.state.sums[1:] == played.state.sums[1:]
     assert same(eager, played) and all(np.isfinite(vector).all() for vector in played.vectors())
 
 
 def no_new_rate(played: Trainer) -> None:
-    played.on_device.kernels = type("Silent", (), {"blocks": lambda *_: None})()
+    played.stepper.device.kernels = type("Silent", (), {"blocks": lambda *_: None})()
 
 
 def moved(played: Trainer) -> None:
@@ -183,7 +185,7 @@ def moved(played: Trainer) -> None:
 
 
 def one_buffer(played: Trainer) -> None:
-    played.on_device.feed.copied[0].synchronize = played.on_device.feed.copied[1].synchronize = lambda: None
+    played.stepper.device.feed.copied[0].synchronize = played.stepper.device.feed.copied[1].synchronize = lambda: None
 
 
 @pytest.mark.parametrize("mistake", [no_new_rate, moved, one_buffer])
@@ -200,7 +202,7 @@ def test_a_gradient_that_is_not_finite_is_no_update(tmp_path, monkeypatch, netwo
 
     def examples(chosen, rng):
         given = usual(chosen, rng)
-        if of.step in bad:
+        if of.state.step in bad:
             given[0][0, 300] = np.nan
         return given
 
@@ -208,21 +210,21 @@ def test_a_gradient_that_is_not_finite_is_no_update(tmp_path, monkeypatch, netwo
     for step in range(7):
         before = of.vectors()
         of.update()
-        of.collect()
+        of.stepper.collect()
         kept = [np.array_equal(a, b) for a, b in zip(before, of.vectors(), strict=True)]
         assert all(kept) if step in bad else not any(kept)
-        assert of.skipped_in_a_row == (bad.index(step) + 1 if step in bad else 0)
-    assert of.skipped == len(bad) and of.adam.updates == of.rows == 7 - len(bad)
-    assert all(map(math.isfinite, of.sums))
+        assert of.state.skipped_in_a_row == (bad.index(step) + 1 if step in bad else 0)
+    assert of.state.skipped == len(bad) and of.adam.updates == of.state.rows == 7 - len(bad)
+    assert all(map(math.isfinite, of.state.sums))
 
 
 def test_a_run_without_finite_gradients_ends(tmp_path, monkeypatch):
-    monkeypatch.setattr(trainer, "HOPELESS", 6)
+    monkeypatch.setattr("minidraw.training.step.HOPELESS", 6)
     of = made("ram", tmp_path, steps=40)
     of.model.params["h0"][:] = np.inf
     with pytest.raises(Diverged, match="no finite gradient for 6 updates in a row"):
         of.run()
-    assert of.step < 15
+    assert of.state.step < 15
 
 
 @networks
@@ -237,17 +239,17 @@ def test_a_run_stopped_and_resumed(tmp_path, monkeypatch, network):
 
         def until():
             update()
-            entered.signals = first.step >= 5
+            entered.signals = first.state.step >= 5
 
         monkeypatch.setattr(first, "update", until)
         return entered
 
     monkeypatch.setattr(trainer.Interruptible, "__enter__", enter)
-    assert not first.run() and first.step == 5
+    assert not first.run() and first.state.step == 5
     monkeypatch.setattr(trainer.Interruptible, "__enter__", usual)
     second = made(network, tmp_path / "parts")
     second.restore(checkpoints.load(tmp_path / "parts"))
-    assert second.run() and second.on_device.graph.launches == (6 if network != "growing" else 5)
+    assert second.run() and second.stepper.device.graph.launches == (6 if network != "growing" else 5)
     assert_same_run(tmp_path / "parts", tmp_path / "whole")
 
 
@@ -257,17 +259,21 @@ def test_a_run_that_the_clock_ends_while_it_waits_for_the_device_ends_as_others_
     of = made("ram", tmp_path, minutes=0.1, **pace | {due: 2 for due in pace.keys() & {due}})
     if due in ("pictures", "prospect"):
         monkeypatch.setattr(trainer, {"pictures": "FIRST_PICTURES", "prospect": "TIMED"}[due], 0.0)
-    usual = of.on_device.fetch
-    monkeypatch.setattr(of.on_device, "fetch", lambda: setattr(of, "seconds", of.seconds + 60.0) or usual())
-    assert of.run() and of.validation and of.step == (1 if due == "pictures" else 2)
-    assert checkpoints.load(tmp_path).state["step"] == of.step
+    usual = of.stepper.device.fetch
+    monkeypatch.setattr(
+        of.stepper.device, "fetch", lambda: setattr(of.state, "seconds", of.state.seconds + 60.0) or usual()
+    )
+    assert of.run() and of.validation and of.state.step == (1 if due == "pictures" else 2)
+    assert checkpoints.load(tmp_path).state["step"] == of.state.step
 
 
 def test_a_run_that_the_clock_ends_while_it_grows_ends_with_all_glimpses(tmp_path, monkeypatch):
     of = made("draw", tmp_path, minutes=0.1, glimpse_warmup=1.0, glimpse_start=0.4, log_every=2)
-    usual = of.on_device.fetch
-    monkeypatch.setattr(of.on_device, "fetch", lambda: setattr(of, "seconds", of.seconds + 60.0) or usual())
-    assert of.run() and of.validation.endswith("latent 0.00)") and of.step == 2
+    usual = of.stepper.device.fetch
+    monkeypatch.setattr(
+        of.stepper.device, "fetch", lambda: setattr(of.state, "seconds", of.state.seconds + 60.0) or usual()
+    )
+    assert of.run() and of.validation.endswith("latent 0.00)") and of.state.step == 2
     assert metrics(tmp_path)[-1]["glimpses"] == checkpoints.load(tmp_path).glimpses() == 3
 
 
@@ -278,7 +284,7 @@ def test_the_command_lines(tmp_path, gpu, capsys):
     assert run("train", *machine, "--resume", "--out", out, "--steps=8") == 0
     assert checkpoints.load(out).state["updates"] == 8
     assert run("evaluate", out, "--backend=cupy", "--json") == 0 == run("evaluate", out, "--json")
-    device, host = (trainer.json.loads(line) for line in capsys.readouterr().out.splitlines()[-2:])
+    device, host = (json.loads(line) for line in capsys.readouterr().out.splitlines()[-2:])
     assert device["bound"] == pytest.approx(host["bound"], rel=1e-5)
     assert run("generate", out, "--backend=cupy", "-n", 3, "--out", tmp_path / "drawn.gif") == 0
     assert run("train", "--precision=tf32", *options(5, tmp_path / "other")) == 2
@@ -303,11 +309,11 @@ def test_without_graphs_it_goes_on(tmp_path, monkeypatch, capsys, reason):
         said = reason(of, patch)
         for _ in range(4):
             of.update()
-        of.collect()
+        of.stepper.collect()
     assert capsys.readouterr().err.startswith(said)
     for _ in range(4):
         usual.update()
-    assert of.on_device.graph is None and usual.on_device.graph is not None
+    assert of.stepper.device.graph is None and usual.stepper.device.graph is not None
     assert same(of, usual)
 
 
@@ -318,6 +324,6 @@ def test_the_host_learns_nothing_between_lines_of_the_log(tmp_path):
     with strictcuda.strictxp.forbid():
         for _ in range(4):
             of.update()
-    assert of.rows == 0 and of.skipped == 0
-    of.collect()
-    assert of.rows == 6
+    assert of.state.rows == 0 and of.state.skipped == 0
+    of.stepper.collect()
+    assert of.state.rows == 6

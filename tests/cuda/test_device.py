@@ -188,7 +188,7 @@ def test_no_hidden_copies_but_those_known(config):
 
 
 def trainer(of: Experiment, folder: Path, backend: str) -> Trainer:
-    return Trainer(of, data.load("strokes", seed=0), folder, backend=backend, threads=1)
+    return Trainer(of, of.build(backend, threads=1), data.load("strokes", seed=0), folder)
 
 
 TINY = {
@@ -206,7 +206,7 @@ def test_a_run_stopped_and_resumed(tmp_path, monkeypatch, network):
 
     def update():
         usual()
-        if first.step == 11:
+        if first.state.step == 11:
             os.kill(os.getpid(), signal.SIGINT)
 
     monkeypatch.setattr(first, "update", update)

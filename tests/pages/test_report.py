@@ -18,8 +18,7 @@ from minidraw.pages.report import write_report
 from minidraw.pages.run import Run
 from minidraw.pictures.writers import read_note, write_png
 from minidraw.presets import PRESETS
-from minidraw.training import tasks
-from minidraw.training import trainer as trainers
+from minidraw.training import record, tasks
 
 pytestmark = pytest.mark.usefixtures("small_strokes")
 
@@ -215,12 +214,12 @@ def test_a_failing_report_costs_a_run_nothing_and_is_told(tmp_path, monkeypatch,
     def broken(*_, **__):
         raise ZeroDivisionError("a bug")
 
-    monkeypatch.setattr(trainers, "write_report", broken)
+    monkeypatch.setattr(record, "write_report", broken)
     of = trainer(tmp_path / "run", steps=25)
     with pytest.raises(ZeroDivisionError):  # at the end, where nothing is lost by it
         of.run()
     err = capsys.readouterr().err
-    assert "no report: a bug; the run goes on" in err and of.step == 25
+    assert "no report: a bug; the run goes on" in err and of.state.step == 25
     assert {"checkpoint.npz", "samples.gif", "metrics.csv"} <= set(os.listdir(tmp_path / "run"))
     monkeypatch.undo()
     (tmp_path / "full" / "report.html").mkdir(parents=True)
@@ -234,14 +233,14 @@ def test_a_failing_report_costs_a_run_nothing_and_is_told(tmp_path, monkeypatch,
 
 def test_reports_take_a_small_share_of_a_runs_time(tmp_path, monkeypatch):
     made = []
-    monkeypatch.setattr(trainers, "write_report", lambda folder, running: made.append(running))
+    monkeypatch.setattr(record, "write_report", lambda folder, running: made.append(running))
     of = trainer(tmp_path)
-    of.seconds, of.reporting = 100.0, 1.0
-    of.report(ended=False)
+    of.state.seconds, of.record.reporting = 100.0, 1.0
+    of.record.report(of.state.seconds, ended=False)
     assert made == []
-    of.report(ended=True)
-    of.seconds = 1000.0
-    of.report(ended=False)
+    of.record.report(of.state.seconds, ended=True)
+    of.state.seconds = 1000.0
+    of.record.report(of.state.seconds, ended=False)
     assert made == [False, True]
 
 

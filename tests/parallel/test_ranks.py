@@ -112,7 +112,8 @@ NETWORKS = {
 
 
 def fresh_trainer(network: str, folder, of: Ranks, backend: str = "numpy") -> Trainer:
-    return Trainer(NETWORKS[network], FRESH, folder, backend, threads=1, ranks=of)
+    this = NETWORKS[network]
+    return Trainer(this, this.build(backend, threads=1), FRESH, folder, of)
 
 
 @pytest.mark.parametrize("size", [2, 3])
@@ -126,7 +127,7 @@ def test_ranks_come_to_what_one_process_comes_to(tmp_path, network, size):
         mean = mine.adam.mean.copy()
         for _ in range(4):
             mine.update()
-        return mean, mine.sums[1:], mine.adam.params, mine.seconds
+        return mean, mine.state.sums[1:], mine.adam.params, mine.state.seconds
 
     mean, sums, _, _ = work(Ranks())
     results = on_ranks(size, work)
@@ -140,7 +141,7 @@ def test_ranks_take_more_glimpses_at_the_same_update(tmp_path):
     growing = NETWORKS["draw"].replace(glimpses=9, glimpse_start=0.3, glimpse_warmup=0.7, steps=30)
 
     def work(of):
-        mine, taken = Trainer(growing, FRESH, tmp_path, threads=1, ranks=of), []
+        mine, taken = Trainer(growing, growing.build(threads=1), FRESH, tmp_path, of), []
         for _ in range(22):
             mine.update()
             mine.grow()
@@ -160,14 +161,14 @@ def test_an_update_that_is_not_finite_on_one_rank_is_skipped_on_all(tmp_path):
         usual = mine.ranks.mean_
 
         def mean_(flat, xp):
-            if of.rank == 1 and mine.step == 2:
+            if of.rank == 1 and mine.state.step == 2:
                 flat[3] = np.nan
             usual(flat, xp)
 
         of.mean_ = mean_
         for _ in range(5):
             mine.update()
-        return mine.skipped, mine.adam.updates, mine.adam.params.tobytes()
+        return mine.state.skipped, mine.adam.updates, mine.adam.params.tobytes()
 
     first, second = on_ranks(2, work)
     assert first == second and first[:2] == (1, 4)
@@ -329,7 +330,7 @@ minidraw.parallel.ranks.PATIENCE = 0.2
 usual = minidraw.training.trainer.Trainer.update
 def update(self):
     usual(self)
-    if (self.ranks.rank, self.step) == ({rank}, {step}):
+    if (self.ranks.rank, self.state.step) == ({rank}, {step}):
         {what}
 minidraw.training.trainer.Trainer.update = update
 """

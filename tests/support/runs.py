@@ -37,7 +37,7 @@ def experiment(**changes) -> Experiment:
 def trainer(folder: Path, threads: int = 1, **changes) -> Trainer:
     """Return a trainer of a tiny run."""
     tiny = experiment(**changes)
-    return Trainer(tiny, data.load("strokes", seed=tiny.train.seed), folder, threads=threads)
+    return Trainer(tiny, tiny.build(threads=threads), data.load("strokes", seed=tiny.train.seed), folder)
 
 
 def interrupt(of: Trainer, step: int, monkeypatch) -> None:
@@ -46,7 +46,7 @@ def interrupt(of: Trainer, step: int, monkeypatch) -> None:
 
     def update():
         usual()
-        if of.step == step:
+        if of.state.step == step:
             os.kill(os.getpid(), signal.SIGINT)
 
     monkeypatch.setattr(of, "update", update)
@@ -138,4 +138,5 @@ def classifier(folder: Path) -> Trainer:
     split = Images(pixels, (np.arange(30) % 2).astype(np.uint8))
     train = TrainConfig(data="toy", batch_size=10, steps=6, log_every=2, validate_every=3)
     model = RAMConfig((1, 12, 12), glimpses=2, read_size=3, hidden_size=8, classes=2)
-    return Trainer(Experiment(model, train), Dataset("toy", split, split, split, note="<b>toy</b>"), folder, threads=1)
+    toy = Experiment(model, train)
+    return Trainer(toy, toy.build(threads=1), Dataset("toy", split, split, split, note="<b>toy</b>"), folder)

@@ -116,7 +116,7 @@ def test_a_growing_run_that_was_stopped_goes_on_as_the_same_run(tmp_path, monkey
         monkeypatch.setattr("minidraw.model.network.SMALLEST_WORK", 0)
     of = trainer(tmp_path / "run", threads, steps=30, batch_size=17, **GROWING)
     interrupt(of, stop, monkeypatch)
-    assert not of.run() and of.step == stop
+    assert not of.run() and of.state.step == stop
     checkpoint = checkpoints.load(tmp_path / "run")
     assert checkpoint.glimpses() == of.experiment.glimpses(stop / 30)
     again = trainer(tmp_path / "run", threads, steps=30, batch_size=17, **GROWING)
@@ -174,7 +174,7 @@ def test_columns_of_the_heat_map_are_of_equal_width_though_lines_are_not():
 def test_a_run_by_the_clock_grows_by_the_clock(tmp_path):
     of = trainer(tmp_path, minutes=1.0, **GROWING)
     for seconds, glimpses in ((0.0, 2), (21.0, 4), (41.9, 8), (42.0, T)):
-        of.seconds = seconds
+        of.state.seconds = seconds
         of.grow()
         assert of.model.config.glimpses == glimpses
 

@@ -42,7 +42,7 @@ def straight(tmp_path):
 def test_a_run_that_was_stopped_goes_on_bit_by_bit_as_the_same_run(tmp_path, straight, monkeypatch, stop):
     of = trainer(tmp_path / "run", steps=30)
     interrupt(of, stop, monkeypatch)
-    assert not of.run() and of.step == stop
+    assert not of.run() and of.state.step == stop
     again = trainer(tmp_path / "run", steps=30)
     again.restore(checkpoints.load(tmp_path / "run"))
     assert again.run()
@@ -180,7 +180,7 @@ def test_a_checkpoint_that_does_not_say_where_it_stands_is_refused(tmp_path, str
         of.restore(dataclasses.replace(checkpoint, vectors={"average": checkpoint.vectors["average"]}))
     with pytest.raises(UserError, match="another network"):
         trainer(tmp_path, enc_size=9).restore(checkpoint)
-    assert of.step == 0 and (of.adam.mean == 0).all(), "a refused checkpoint changes nothing"
+    assert of.state.step == 0 and (of.adam.mean == 0).all(), "a refused checkpoint changes nothing"
 
 
 def test_data_that_are_made_anew_at_every_draw_are_the_same_after_a_stop(tmp_path):
@@ -195,7 +195,7 @@ def test_data_that_are_made_anew_at_every_draw_are_the_same_after_a_stop(tmp_pat
 
     def make(folder):
         split = Random()
-        return Trainer(small, Dataset("random", split, split, split, note=""), folder, threads=1)
+        return Trainer(small, small.build(threads=1), Dataset("random", split, split, split, note=""), folder)
 
     small = trainer(tmp_path).experiment.replace(image_shape=(1, 4, 3), steps=9, checkpoint_every=4, pictures_every=99)
     make(tmp_path / "straight").run()
@@ -203,8 +203,8 @@ def test_data_that_are_made_anew_at_every_draw_are_the_same_after_a_stop(tmp_pat
     (tmp_path / "run").mkdir()
     for _ in range(4):
         first.update()
-        if first.step % 3 == 0:
-            first.log_window()
+        if first.state.step % 3 == 0:
+            first.log_line()
     first.save()
     again = make(tmp_path / "run")
     again.restore(checkpoints.load(tmp_path / "run"))

@@ -19,7 +19,8 @@ from minidraw.model.draw import DRAW, Loss
 from minidraw.presets import Experiment, TrainConfig
 from minidraw.training import checkpoints
 from minidraw.training.measure import bound_terms
-from minidraw.training.trainer import Diverged, Trainer
+from minidraw.training.step import Diverged
+from minidraw.training.trainer import Trainer
 
 pytestmark = pytest.mark.usefixtures("small_strokes")
 
@@ -29,12 +30,12 @@ pytestmark = pytest.mark.usefixtures("small_strokes")
 def test_the_learning_rate_rises_stays_and_falls_to_nothing(tmp_path):
     of = trainer(tmp_path, steps=100, warmup=10, decay_from=0.6, learning_rate=0.5)
     rates = []
-    for of.step in range(100):
+    for of.state.step in range(100):
         rates.append(of.learning_rate())
     np.testing.assert_allclose(rates[:10], np.arange(1, 11) * 0.05)
     np.testing.assert_allclose(rates[10:61], 0.5)
     np.testing.assert_allclose(rates[60:], 0.5 * np.arange(40, 0, -1) / 40)
-    of.step = 100
+    of.state.step = 100
     assert of.learning_rate() == 0
 
 
@@ -42,13 +43,13 @@ def test_the_learning_rate_rises_stays_and_falls_to_nothing(tmp_path):
 def test_the_fall_may_begin_at_once_or_never(tmp_path, decay_from, last):
     of = trainer(tmp_path, steps=100, warmup=0, decay_from=decay_from, learning_rate=1.0)
     assert of.learning_rate() == 1.0
-    of.step = 99
+    of.state.step = 99
     assert of.learning_rate() == pytest.approx(last)
 
 
 def test_in_a_run_of_minutes_the_rate_follows_the_clock(tmp_path):
     of = trainer(tmp_path, minutes=2.0, steps=10, warmup=0, decay_from=0.5, learning_rate=1.0)
-    of.step, of.seconds = 1000, 90.0  # three quarters of the time
+    of.state.step, of.state.seconds = 1000, 90.0  # three quarters of the time
     assert (of.progress(), of.learning_rate()) == (0.75, 0.5)
 
 
@@ -69,7 +70,7 @@ class Recorder:
 def minibatches(of: Trainer, steps) -> list[list[int]]:
     of.task.data = dataclasses.replace(of.data, train=Recorder(of.data.train))
     for step in steps:
-        of.minibatch(step)
+        of.stepper.minibatch(step)
     return of.task.data.train.asked
 
 
@@ -87,10 +88,10 @@ def test_every_epoch_is_a_fresh_permutation_that_depends_on_seed_and_step_alone(
 
 def test_noise_is_fresh_at_every_step_and_the_same_again_for_the_same_step(tmp_path):
     of = trainer(tmp_path)
-    (_, first), (_, second), (_, again) = (of.minibatch(step) for step in (3, 4, 3))
+    (_, first), (_, second), (_, again) = (of.stepper.minibatch(step) for step in (3, 4, 3))
     assert first.shape == (3, 8, 5) and first.dtype == np.float32
     assert (first == again).all() and not (first == second).any()
-    every = np.concatenate([of.minibatch(step)[1].ravel() for step in range(100)])
+    every = np.concatenate([of.stepper.minibatch(step)[1].ravel() for step in range(100)])
     assert abs(every.mean()) < 0.04 and abs(every.std() - 1) < 0.04
     assert len(np.unique(every)) > 0.99 * len(every), "every image and glimpse has noise of its own"
 
@@ -105,13 +106,15 @@ def test_the_canvas_starts_as_the_mean_image(tmp_path):
 def test_an_update_is_adam_with_the_gradient_clipped_by_its_global_norm(tmp_path):
     free, clipped = (trainer(tmp_path, clip=clip, warmup=0) for clip in (0.0, 0.5))
     for of in (free, clipped):
-        of.model.loss_and_grads(*of.minibatch(0))
+        of.model.loss_and_grads(*of.stepper.minibatch(0))
     norm = float(np.linalg.norm(free.model.flat_grads.astype(np.float64)))
     assert norm > 1, "or the test shows nothing"
     grads = free.model.flat_grads.copy()
     for of in (free, clipped):
         of.update()
-        assert of.sums[1] / of.rows == pytest.approx(norm, rel=1e-4), "what is logged is the norm before clipping"
+        assert of.state.sums[1] / of.state.rows == pytest.approx(norm, rel=1e-4), (
+            "what is logged is the norm before clipping"
+        )
     np.testing.assert_allclose(free.adam.mean, 0.1 * grads, rtol=1e-4, atol=1e-6)
     np.testing.assert_allclose(clipped.adam.mean, 0.1 * grads * 0.5 / norm, rtol=1e-4, atol=1e-6)
     mild = trainer(tmp_path, clip=2 * norm, warmup=0)
@@ -142,7 +145,7 @@ def test_validation_uses_the_averaged_parameters_and_puts_the_others_back(tmp_pa
     bound = of.validate()["validation_loss"]
     assert (of.model.flat_params == before).all() and (before != of.adam.average).any()
     of.model.flat_params[:] = of.adam.average
-    rng = minidraw.training.trainer.stream(0, minidraw.training.trainer.VALIDATION)
+    rng = minidraw.training.step.stream(0, minidraw.training.step.VALIDATION)
     assert sum(term.mean() for term in bound_terms(of.model, of.data.valid, 13, rng)) == bound
     assert metrics(tmp_path)[-1]["validation_images"] == 13
 
@@ -192,11 +195,17 @@ def test_an_update_that_is_not_finite_is_skipped_and_counted(tmp_path, monkeypat
     of.update()
     of.update()
     assert all((a == b).all() for a, b in zip(vectors, before, strict=True))
-    assert (of.skipped, of.skipped_in_a_row, of.step, of.adam.updates, of.rows) == (2, 2, 4, 2, 2)
+    assert (of.state.skipped, of.state.skipped_in_a_row, of.state.step, of.adam.updates, of.state.rows) == (
+        2,
+        2,
+        4,
+        2,
+        2,
+    )
     of.update()
-    assert (of.skipped, of.skipped_in_a_row, of.step, of.adam.updates) == (2, 0, 5, 3)
+    assert (of.state.skipped, of.state.skipped_in_a_row, of.state.step, of.adam.updates) == (2, 0, 5, 3)
     assert np.isfinite(of.adam.params).all() and (of.adam.params != before[0]).any()
-    of.log_window()
+    of.log_line()
     assert metrics(tmp_path)[-1]["skipped"] == 2
 
 
@@ -204,7 +213,7 @@ def test_a_loss_that_is_not_finite_is_skipped_too(tmp_path, monkeypatch):
     of = trainer(tmp_path)
     monkeypatch.setattr(of.model, "loss_and_grads", lambda x, noise: (Loss(math.inf, np.zeros(3)), None))
     of.update()
-    assert of.skipped == 1 and of.adam.updates == 0
+    assert of.state.skipped == 1 and of.adam.updates == 0
 
 
 def test_a_hopeless_run_ends_with_one_line_and_leaves_its_last_checkpoint(tmp_path, monkeypatch, capsys):
@@ -255,7 +264,7 @@ def test_skipping_survives_a_stop(tmp_path, monkeypatch):
     of.save()
     again = trainer(tmp_path)
     again.restore(checkpoints.load(tmp_path))
-    assert (again.step, again.skipped, again.skipped_in_a_row, again.adam.updates) == (60, 58, 58, 2)
+    assert (again.state.step, again.state.skipped, again.state.skipped_in_a_row, again.adam.updates) == (60, 58, 58, 2)
     with pytest.raises(Diverged):
         for _ in range(42):
             again.update()
@@ -318,13 +327,13 @@ def test_a_run_shows_something_early_and_then_at_every_validation(tmp_path, monk
     of = trainer(tmp_path, steps=25, pictures_every=0)
     drawn, reported = [], []
     monkeypatch.setattr(of.task, "pictures", lambda folder, seed, step, thorough: drawn.append((step, thorough)))
-    monkeypatch.setattr("minidraw.training.trainer.write_report", lambda folder, running: reported.append(of.step))
-    of.reporting = 1e9  # there is no time for reports, but for the pictures' sake
+    monkeypatch.setattr("minidraw.training.record.write_report", lambda folder, running: reported.append(of.state.step))
+    of.record.reporting = 1e9  # there is no time for reports, but for the pictures' sake
     assert of.run()
     assert drawn == [(1, False), (10, False), (20, False), (25, True)] and reported == [1, 10, 20, 25]
     of = trainer(tmp_path, steps=25, pictures_every=0)
     monkeypatch.setattr(of.task, "pictures", lambda folder, seed, step, thorough: drawn.append((step, thorough)))
-    of.drawing = 1e9  # there is no time for pictures either, but for the first and the last
+    of.record.drawing = 1e9  # there is no time for pictures either, but for the first and the last
     assert of.run() and drawn[4:] == [(1, False), (25, True)]
     drawn.clear()
     of = trainer(tmp_path, steps=35, pictures_every=15)
@@ -339,11 +348,13 @@ def test_it_is_told_how_long_a_run_takes_once_that_is_known(tmp_path, monkeypatc
     of = trainer(tmp_path, steps=100, log_every=10**6, validate_every=10**6, checkpoint_every=10**6, **growing)
 
     def update():
-        of.step += 1
-        of.seconds += 30.0 if of.step == 1 else 0.25 * of.model.config.glimpses  # a second with 4, two with 8
+        of.state.step += 1
+        of.state.seconds += (
+            30.0 if of.state.step == 1 else 0.25 * of.model.config.glimpses
+        )  # a second with 4, two with 8
 
     monkeypatch.setattr(of, "update", update)
-    monkeypatch.setattr(of, "log_window", lambda: "")
+    monkeypatch.setattr(of, "log_line", lambda: "")
     monkeypatch.setattr(of, "draw", lambda: None)
     assert of.run()
     told = [line for line in capsys.readouterr().err.splitlines() if line.startswith("training DRAW")]
@@ -352,7 +363,7 @@ def test_it_is_told_how_long_a_run_takes_once_that_is_known(tmp_path, monkeypatc
         len(told) == 1 and f"for 100 updates, about {left:.1f} minutes of training from update 4 on; watch" in told[0]
     )
     of = trainer(tmp_path, minutes=2.0)
-    of.seconds = 90.0
+    of.state.seconds = 90.0
     assert "for 2 minutes, about 30 s of training from update 0 on" in of.prospect(0, 60.0)
 
 
@@ -376,14 +387,14 @@ def test_two_images_are_learned_to_within_a_nat_of_the_one_bit_that_tells_them_a
     split = Images(pixels)
     sizes = {"image_shape": (1, 4, 3), "write_size": None, "pictures_every": 999, "averaging": 0.9}
     small = experiment(**sizes, steps=400, validate_every=400, checkpoint_every=400, learning_rate=0.02)
-    of = Trainer(small, Dataset("halves", split, split, split, note=""), tmp_path, threads=1)
+    of = Trainer(small, small.build(threads=1), Dataset("halves", split, split, split, note=""), tmp_path)
     assert of.validate()["validation_loss"] == pytest.approx(12 * math.log(2), abs=0.3), "the mean image tells nothing"
     assert of.run() and math.log(2) - 0.01 < of.validate()["validation_loss"] < math.log(2) + 1
 
 
 def test_a_run_of_minutes_ends_by_the_clock(tmp_path):
     of = trainer(tmp_path, minutes=0.5 / 60, steps=1)
-    assert of.run() and of.step > 5 and 0.5 <= of.seconds < 2
+    assert of.run() and of.state.step > 5 and 0.5 <= of.state.seconds < 2
 
 
 # ------------------------------------------------------------------------------------------------------- classifiers
@@ -401,7 +412,8 @@ def test_a_classifier_is_trained_resumed_and_evaluated(tmp_path, capsys, monkeyp
     train = TrainConfig(data="toy", batch_size=10, learning_rate=0.02, **pace)
 
     def make(folder):
-        of = Trainer(Experiment(model, train), toy, tmp_path / folder, threads=1)
+        toys = Experiment(model, train)
+        of = Trainer(toys, toys.build(threads=1), toy, tmp_path / folder)
         if (tmp_path / folder / "checkpoint.npz").exists():
             of.restore(checkpoints.load(tmp_path / folder))
         return of

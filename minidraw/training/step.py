@@ -1,0 +1,135 @@
+"""Updates: the gradient of a minibatch, clipped, and a step of Adam, unless it is not finite.
+
+On the host or on a GPU the face is the same: `take(learning_rate)` asks for the next update, `collect()` waits until
+`state` tells all that the updates asked for came to. Everything random is a function of the run's seed and of the step,
+so a run that stops and goes on is the same run.
+"""
+
+import math
+import time
+from typing import Any
+
+import numpy as np
+
+from ..cuda.step import TrainingStep
+from ..errors import UserError
+from ..parallel.ranks import Ranks
+from ..parallel.shard import parts
+from ..presets import TrainConfig
+from .optim import Adam, global_norm
+from .state import State
+
+ORDER, IMAGES, NOISE, VALIDATION = range(4)  # streams of random numbers
+HOPELESS = 100  # updates in a row that are not finite
+
+
+class Diverged(UserError):
+    """The gradient has not been finite for HOPELESS updates in a row."""
+
+
+def stream(seed: int, kind: int, number: int = 0) -> np.random.Generator:
+    """Return the generator for one purpose at one step of a run."""
+    return np.random.default_rng([seed, kind, number])
+
+
+class Epochs:
+    """Which images are in a step's minibatch: every image comes once an epoch, in fresh order."""
+
+    def __init__(self, images: int, batch_size: int, seed: int):
+        self.images, self.batch_size, self.seed = images, batch_size, seed
+        self.permutation: tuple[int, np.ndarray] = (-1, np.empty(0))  # of the epoch at hand
+
+    def chosen(self, step: int) -> np.ndarray:
+        """Return the indices of a step's images, (batch_size,)."""
+        epoch, place = divmod(step, self.images // self.batch_size)
+        if self.permutation[0] != epoch:
+            self.permutation = epoch, stream(self.seed, ORDER, epoch).permutation(self.images)
+        return self.permutation[1][place * self.batch_size : (place + 1) * self.batch_size]
+
+
+class Step:
+    """What updates on the host and on a GPU have in common; see HostStep and DeviceStep."""
+
+    def __init__(self, task: Any, adam: Adam, config: TrainConfig, epochs: Epochs, state: State):
+        self.task, self.adam, self.config, self.epochs, self.state = task, adam, config, epochs, state
+
+    def take(self, learning_rate: float) -> None:
+        """Ask for the next update. Raises Diverged where too many in a row were not finite."""
+        raise NotImplementedError
+
+    def collect(self) -> None:
+        """Wait for the updates asked for. Raises Diverged as `take` does."""
+
+    def check_hope(self) -> None:
+        """Raise Diverged after HOPELESS updates in a row that were not finite."""
+        if self.state.skipped_in_a_row >= HOPELESS:
+            raise Diverged(
+                f"no finite gradient for {HOPELESS} updates in a row, up to step {self.state.step}: start another run "
+                f"with a lower learning_rate or {'a lower clip' if self.config.clip else 'a clip'}"
+            )
+
+
+class HostStep(Step):
+    """Updates by NumPy, or by CuPy where the processes of an MPI launcher share a minibatch; `mine` is their part."""
+
+    def __init__(self, *common: Any, ranks: Ranks, mine: slice):
+        super().__init__(*common)
+        self.ranks, self.mine = ranks, mine
+
+    def minibatch(self, step: int) -> tuple:
+        """Return the arguments of loss_and_grads at a step."""
+        seed = self.config.seed
+        return self.task.inputs(self.epochs.chosen(step), stream(seed, IMAGES, step), stream(seed, NOISE, step))
+
+    def take(self, learning_rate: float) -> None:
+        """Take the next update."""
+        started = time.perf_counter()
+        clip, model, state = self.config.clip, self.task.model, self.state
+        inputs = parts(self.minibatch(state.step), model.Shard.input_shapes(model.config), self.mine)
+        with np.errstate(all="ignore"):  # what is not finite is counted below
+            loss, _ = model.loss_and_grads(*inputs)
+            self.ranks.mean_(model.flat_grads, model.xp)
+            norm = global_norm(model.flat_grads, model.xp)
+            norm, total, *row = self.ranks.mean([norm, loss.total, *self.task.row(loss)])
+        if math.isfinite(norm) and math.isfinite(total):
+            self.adam.update(model.flat_grads, learning_rate, clip / norm if clip and norm > clip else 1.0)
+            state.add(time.perf_counter() - started, norm, row)
+        else:
+            state.skip()
+            self.check_hope()
+        state.step += 1
+        state.seconds += self.ranks.mean([time.perf_counter() - started])[0]
+
+
+class DeviceStep(Step):
+    """Updates that stay on a GPU: the host asks for them and learns only now and then what they came to."""
+
+    def __init__(self, *common: Any):
+        super().__init__(*common)
+        config, state = self.config, self.state
+        self.device = TrainingStep(self.task, self.adam, config.batch_size, config.clip, config.seed)
+        self.device.load(state.step, self.adam.updates, state.skipped, state.skipped_in_a_row)
+        self.asked = False  # whether there are updates of which nothing is known yet
+
+    def take(self, learning_rate: float) -> None:
+        """Ask for the next update; every HOPELESS of them, and in `collect`, the host waits."""
+        started, state = time.perf_counter(), self.state
+        images = self.task.examples(self.epochs.chosen(state.step), stream(self.config.seed, IMAGES, state.step))
+        self.device.run(images, learning_rate)
+        self.asked = True
+        state.step += 1
+        state.spend(time.perf_counter() - started)
+        if state.step % HOPELESS == 0:
+            self.collect()
+
+    def collect(self) -> None:
+        """Wait for the updates asked for, if there are any, and learn what they came to."""
+        if not self.asked:
+            return
+        started, state = time.perf_counter(), self.state
+        self.asked = False
+        (_, self.adam.updates, state.skipped, state.skipped_in_a_row, rows), sums = self.device.fetch()
+        state.rows += rows
+        state.sums[1:] = [kept + value for kept, value in zip(state.sums[1:], sums, strict=True)]
+        state.spend(time.perf_counter() - started)
+        self.check_hope()
