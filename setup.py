@@ -13,8 +13,8 @@ REQUIRED = [
     "scipy>=1.11",  # splines of the strokes data set, log-sum-exp of the importance-weighted bound
     "imageio>=2.31",  # pictures and GIFs, in and out
     "pillow>=10.1",  # what imageio reads and writes them with; palettes, resizing
-    "pooch>=1.8",  # downloads; the place of the user's cache
-    "requests>=2.31",  # what pooch downloads with; goes on with a large file that broke off
+    "pooch>=1.8",  # the place of the user's cache
+    "requests>=2.31",  # downloads
     "tqdm>=4.66",  # progress bars
     "threadpoolctl>=3.2",  # one BLAS thread a shard
 ]

@@ -6,8 +6,9 @@ import pytest
 from support import strictcuda
 from support.runs import STROKES, trainer
 
-from minidraw import backend, data
+from minidraw import backend
 from minidraw.cuda import blas
+from minidraw.data import strokes
 
 THREADS = 64  # a block of a kernel; a CPU runs them one after another
 
@@ -16,7 +17,7 @@ THREADS = 64  # a block of a kernel; a CPU runs them one after another
 def trained(tmp_path_factory):
     """The folder of a tiny run, its attention small enough to see."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(data, "STROKES", STROKES)
+        patch.setattr(strokes, "STROKES", STROKES)
         folder = tmp_path_factory.mktemp("trained") / "run"
         of = trainer(folder, steps=20)
         for name in ("read", "write"):
@@ -38,7 +39,7 @@ def here(tmp_path, monkeypatch, trained):
 @pytest.fixture
 def small_strokes(monkeypatch, tmp_path):
     """Make `strokes` small, and keep the developer's data and cache out."""
-    monkeypatch.setattr(data, "STROKES", STROKES)
+    monkeypatch.setattr(strokes, "STROKES", STROKES)
     monkeypatch.delenv("MINIDRAW_DATA", raising=False)
     monkeypatch.setenv("MINIDRAW_OFFLINE", "1")
     monkeypatch.setenv("MINIDRAW_CACHE", str(tmp_path / "cache"))

@@ -45,7 +45,7 @@ import minidraw.data, minidraw.files, minidraw.model.network, minidraw.training.
 from minidraw import cli, train
 
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell lets what runs in the background ignore it
-minidraw.data.STROKES = (45, 20, 30)
+minidraw.data.strokes.STROKES = (45, 20, 30)
 minidraw.model.network.SMALLEST_WORK = 0
 fatal = {fatal}
 

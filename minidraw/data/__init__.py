@@ -18,13 +18,11 @@ import os
 from pathlib import Path
 
 from ..errors import UserError, unknown
-from . import binarized_mnist, cifar10, cluttered, folder, mnist, svhn, svhn_cropped, two_digits
+from . import binarized_mnist, cifar10, cluttered, folder, mnist, strokes, svhn, svhn_cropped, two_digits
 from .images import Dataset, Images, mean_image
 from .places import Places
 
 __all__ = ["Dataset", "Images", "cache_folder", "load", "mean_image", "names"]
-
-STROKES = (20_000, 1_000, 2_000)  # images to train on, to validate with, to test on
 
 
 def load(name: str, data_dir: str | None = None, seed: int = 0, download: bool = True) -> Dataset:
@@ -63,16 +61,8 @@ def cache_folder() -> Path:
     return Path(pooch.os_cache("minidraw"))
 
 
-def _strokes(places: Places, seed: int = 0) -> Dataset:
-    from .strokes import strokes
-
-    # Seeds 3s, 3s + 1, 3s + 2: no split of one data set is ever a split of another.
-    train, valid, test = (Images(*strokes(n, seed=3 * seed + k)) for k, n in enumerate(STROKES))
-    return Dataset("strokes", train, valid, test, note=f"strokes, made by minidraw itself with seed {seed}")
-
-
 _LOADERS = {
-    "strokes": _strokes,
+    "strokes": strokes.load,
     "binarized_mnist": binarized_mnist.load,
     "mnist": mnist.load,
     "cluttered": cluttered.load,

@@ -7,23 +7,20 @@ have a SHA-256 of their own, below, so that a later start neither reads the text
 import contextlib
 import hashlib
 import io
-import json
 import math
-from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
 from ..errors import UserError
 from .images import Dataset, Images
-from .official import File, keep
+from .official import File, keep, remember, seen, stamp
 from .places import Places
 
 HOST = "http://www.cs.toronto.edu/~larocheh/public/datasets/binarized_mnist/"
 MIRROR = "https://github.com/skaae/lasagne-draw/raw/68318ff59b0004c623470b70b487cf0f31d8eb51/examples/"
 
-BITS, STAMPS = "packed.bits", "verified.json"  # in the cache: the images; which of the user's files were found right
+BITS = "packed.bits"  # in the cache: the images
 
 
 @dataclass(frozen=True)
@@ -67,7 +64,7 @@ def load(places: Places, seed: int = 0, spec: Spec = OFFICIAL) -> Dataset:
     Raises UserError where a file is wrong or not to be had.
     """
     files = (spec.npz, *spec.texts)
-    own = _stamps(path for file in files if (path := places.find(file)))
+    own = [stamp(path) for file in files if (path := places.find(file))]
     bits = _read_cache(places, spec)
     if bits is None:
         # The mirror goes first: 4 MB instead of 110, and the official host has often been gone.
@@ -76,11 +73,11 @@ def load(places: Places, seed: int = 0, spec: Spec = OFFICIAL) -> Dataset:
         if hashlib.sha256(bits).hexdigest() != spec.sha256:
             raise UserError(f"the values in {', '.join(contents)} are not those of the fixed binarization")
         keep(places.cache / BITS, bits.tobytes())
-        keep(places.cache / STAMPS, json.dumps(own).encode())
-    elif not _seen(own, places):
+        remember(own, places.cache)
+    elif not seen(own, places.cache):
         for file in files:
             places.local(file)  # raises where it is wrong
-        keep(places.cache / STAMPS, json.dumps(own).encode())
+        remember(own, places.cache)
     pieces = np.split(bits, np.cumsum(spec.rows)[:-1])  # three of (n, bytes)
     train, valid, test = (Images(piece, shape=spec.shape) for piece in pieces)
     note = "binarized MNIST, the fixed binarization (Salakhutdinov and Murray 2008; files by Larochelle)"
@@ -120,18 +117,3 @@ def _read_cache(places: Places, spec: Spec) -> np.ndarray | None:
         if hashlib.sha256(bits).hexdigest() == spec.sha256:
             return bits.reshape(shape)
     return None
-
-
-def _stamps(paths: Iterable[Path]) -> list[list]:
-    """Return [path, bytes, time of change] for each of the `paths`."""
-    return [[str(path.resolve()), path.stat().st_size, path.stat().st_mtime_ns] for path in paths]
-
-
-def _seen(stamps: list[list], places: Places) -> bool:
-    """Tell whether the files with these `stamps` were verified before."""
-    if not stamps:
-        return True
-    with contextlib.suppress(OSError, ValueError, TypeError):
-        seen = json.loads((places.cache / STAMPS).read_text())
-        return all(stamp in seen for stamp in stamps)
-    return False

@@ -21,7 +21,7 @@ import numpy as np
 from ..errors import UserError, unknown
 from . import folder_arrays, folder_pictures
 from .images import Dataset, Images
-from .large import stamp
+from .official import stamp
 from .prepared import progress, read, write
 
 PREFIX = "folder:"

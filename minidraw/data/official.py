@@ -1,4 +1,4 @@
-"""Official files: found in a folder, in the cache or on the network, and verified before anything reads them.
+"""Official files: what one is, whether a file is one, and which were found right before.
 
 Dead hosts answer with a web page, copies get cut short, and an archive can hold gigabytes of zeros: so every byte that
 leaves this file has the length and the SHA-256 that its `File` names, and nothing longer is ever held in memory.
@@ -7,10 +7,7 @@ leaves this file has the length and the SHA-256 that its `File` names, and nothi
 import contextlib
 import gzip
 import hashlib
-import os
-import sys
-import tempfile
-import urllib.parse
+import json
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -20,8 +17,7 @@ from ..errors import UserError, one_line
 from ..files import write_atomic
 
 CHUNK = 1 << 20  # bytes read at once
-TIMEOUT = (10.0, 30.0)  # seconds to connect, seconds without a byte
-WRAPPING = 1 << 20  # bytes by which a gzipped file may be longer than what it holds
+VERIFIED = "verified.json"  # in a data set's cache: the stamps of the files that were found right
 
 
 @dataclass(frozen=True)
@@ -37,40 +33,89 @@ class File:
     urls: tuple[str, ...]
 
 
+class _WrongError(ValueError):
+    """The content is not the official one; the message is the reason alone."""
+
+
 def read(path: Path, file: File) -> bytes:
     """Return the content of `path`, gunzipped if it is gzipped, when it is exactly `file`; else raise UserError."""
-    try:
-        return _verified(path, file)
-    except _WrongError as wrong:
-        raise UserError(
-            f"{path} is not the official {file.name}: {wrong}; delete it or put the right one there"
-        ) from wrong
-    except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror or one_line(error)}") from error
+    with _refusal(path, f"not the official {file.name}"):
+        return b"".join(_chunks(path, file))
 
 
-def fetch(file: File, folder: Path | None) -> bytes:
-    """Download `file` from the first of its addresses that has it, and return its verified content.
+def is_official(path: Path, file: File, cache: Path) -> bool:
+    """Tell whether `path` is `file`, or a file of another size, made by somebody else.
 
-    The download stays in `folder`, as it came; where that is None or cannot be written to, it is not kept. Progress
-    goes to stderr. Raises UserError, with each host's reason, when no address gives the right file.
+    A file is read through once; then the record in `cache` stands for that. Raises UserError for one of the official
+    size and another content, which is a damaged copy, and for one that cannot be read.
     """
-    reasons = []
-    for url in file.urls:
-        address = urllib.parse.urlsplit(url)
-        name = file.name + (".gz" if address.path.endswith(file.name + ".gz") else "")
-        with _scratch(folder) as scratch:  # removed whatever happens, so nothing half-written stays
-            try:
-                _download(url, scratch / name, limit=file.size + WRAPPING)
-                content = _verified(scratch / name, file)
-            except (OSError, ValueError) as error:  # those of requests are OSErrors
-                reasons.append(f"{address.netloc}: {why(error)}")
-                continue
-            if folder is not None:
-                with contextlib.suppress(OSError):
-                    os.replace(scratch / name, folder / name)
-            return content
-    raise UserError(f"{file.name} from {', '.join(reasons)}")
+    with _refusal(path, f"a damaged {file.name}"):
+        own = stamp(path)
+        if own[1] != file.size:
+            return False
+        if not seen([own], cache):
+            check(path, file)
+            remember([own], cache)
+    return True
+
+
+def check(path: Path, file: File) -> None:
+    """Read `path` through. Raises ValueError where it is not exactly `file`, OSError where it is unreadable."""
+    for _ in _chunks(path, file):
+        pass
+
+
+def _chunks(path: Path, file: File) -> Iterator[bytes]:
+    """Yield the content of `path`, gunzipped if it is gzipped; raise as `check` does, in the end at the latest."""
+    size, digest = 0, hashlib.sha256()
+    with open(path, "rb") as raw:
+        # Not by the name of `path`: some hosts gunzip on the way.
+        gzipped = raw.read(2) == b"\x1f\x8b" and not file.name.endswith(".gz")
+        raw.seek(0)
+        try:
+            with gzip.open(raw) if gzipped else contextlib.nullcontext(raw) as stream:
+                while chunk := stream.read(CHUNK):
+                    size += len(chunk)
+                    if size > file.size:
+                        raise _WrongError(f"it holds more than {file.size} bytes")
+                    digest.update(chunk)
+                    yield chunk
+        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+            raise _WrongError(f"its gzip data are damaged ({one_line(error)})") from error
+    if size != file.size:
+        raise _WrongError(f"it holds {size} bytes, not {file.size}")
+    if digest.hexdigest() != file.sha256:
+        raise _WrongError(f"its SHA-256 is {digest.hexdigest()[:12]}..., not {file.sha256[:12]}...")
+
+
+def stamp(path: Path) -> list:
+    """Return [path, bytes, time of change], which stands for a file's content.
+
+    So it does in the record of verified files, and in the key of an array made from a file (prepared.py, folder.py).
+    """
+    status = path.stat()
+    return [str(path.resolve()), status.st_size, status.st_mtime_ns]
+
+
+def seen(stamps: list[list], cache: Path) -> bool:
+    """Tell whether the files with these `stamps` were all found right before, by the record in `cache`."""
+    known = _verified(cache)
+    return all(one in known for one in stamps)
+
+
+def remember(stamps: list[list], cache: Path) -> None:
+    """Enter the `stamps` of files that were found right in the record in `cache`, for those of the same paths."""
+    paths = [path for path, *_ in stamps]
+    known = [one for one in _verified(cache) if one[0] not in paths]
+    keep(cache / VERIFIED, json.dumps([*known, *stamps]).encode())
+
+
+def _verified(cache: Path) -> list[list]:
+    with contextlib.suppress(OSError, ValueError):
+        stamps = json.loads((cache / VERIFIED).read_text())
+        if isinstance(stamps, list):
+            return [one for one in stamps if isinstance(one, list) and len(one) == 3]
+    return []
 
 
 def keep(path: Path, content: bytes) -> None:
@@ -79,80 +124,12 @@ def keep(path: Path, content: bytes) -> None:
         write_atomic(path, content)
 
 
-class _WrongError(ValueError):
-    """The content is not the official one; the message is the reason alone."""
-
-
-class _Limited:
-    """An output for a downloader that refuses to grow past `limit` bytes: a host may send anything."""
-
-    def __init__(self, out, limit: int):
-        self.out, self.left, self.flush = out, limit, out.flush
-
-    def write(self, chunk: bytes) -> None:
-        self.left -= len(chunk)
-        if self.left < 0:
-            raise _WrongError("it sends more than the whole file")
-        self.out.write(chunk)
-
-
-def _find(file: File, *folders: Path) -> Path | None:
-    paths = (folder / name for folder in folders for name in (file.name, file.name + ".gz"))
-    return next((path for path in paths if os.path.isfile(path)), None)
-
-
-def _verified(path: Path, file: File) -> bytes:
-    """Return the content of `path` when it is exactly `file`; raise _WrongError if not, OSError if it is unreadable."""
-    content = bytearray()
-    with open(path, "rb") as raw:
-        # Not by the name of `path`: some hosts gunzip on the way.
-        gzipped = raw.read(2) == b"\x1f\x8b" and not file.name.endswith(".gz")
-        raw.seek(0)
-        try:
-            with gzip.open(raw) if gzipped else contextlib.nullcontext(raw) as stream:
-                while chunk := stream.read(CHUNK):
-                    content += chunk
-                    if len(content) > file.size:
-                        raise _WrongError(f"it holds more than {file.size} bytes")
-        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-            raise _WrongError(f"its gzip data are damaged ({one_line(error)})") from error
-    if len(content) != file.size:
-        raise _WrongError(f"it holds {len(content)} bytes, not {file.size}")
-    digest = hashlib.sha256(content).hexdigest()
-    if digest != file.sha256:
-        raise _WrongError(f"its SHA-256 is {digest[:12]}..., not {file.sha256[:12]}...")
-    return bytes(content)
-
-
 @contextlib.contextmanager
-def _scratch(folder: Path | None) -> Iterator[Path]:
-    """A temporary folder inside `folder`, where os.replace into it is atomic; elsewhere if that cannot be written."""
+def _refusal(path: Path, what: str) -> Iterator[None]:
+    """Turn what goes wrong with the file at `path` into a UserError that says what it is."""
     try:
-        if folder is not None:
-            folder.mkdir(parents=True, exist_ok=True)
-        scratch = tempfile.TemporaryDirectory(dir=folder, prefix=".part-")
-    except OSError:
-        scratch = tempfile.TemporaryDirectory(prefix="minidraw-")
-    with scratch as path:
-        yield Path(path)
-
-
-def _download(url: str, path: Path, limit: int) -> None:
-    import pooch  # here, since importing it takes longer than a start from the cache
-    import tqdm
-
-    print(f"downloading {url}", file=sys.stderr)
-    # A bar on a terminal only, a log would fill with them; pooch puts the true total in.
-    with tqdm.tqdm(total=limit, unit="B", unit_scale=True, leave=False, disable=None, file=sys.stderr) as bar:
-        get = pooch.HTTPDownloader(progressbar=bar, chunk_size=1 << 16, timeout=TIMEOUT)
-        with open(path, "wb") as out:
-            get(url, _Limited(out, limit), None)
-
-
-def why(error: Exception) -> str:
-    """Say shortly why a download failed; requests' own words are a paragraph each."""
-    if (response := getattr(error, "response", None)) is not None:
-        return f"HTTP {response.status_code}"
-    if isinstance(error, OSError):
-        return error.strerror or type(error).__name__
-    return one_line(error)
+        yield
+    except _WrongError as wrong:
+        raise UserError(f"{path} is {what}: {wrong}; delete it or put the right one there") from wrong
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror or one_line(error)}") from error

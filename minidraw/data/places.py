@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import UserError
-from .official import File, _find, fetch, read
+from .download import fetch
+from .official import File, read
 
 
 @dataclass(frozen=True)
@@ -85,3 +86,8 @@ class Places:
         why = f"could not be downloaded ({'; '.join(failures)})" if failures else "is not here and downloading is off"
         where = self.folder if self.folder is not None else self.cache
         return f"{self.name} {why}; get {', or '.join(ways)} and put that into {where}"
+
+
+def _find(file: File, *folders: Path) -> Path | None:
+    paths = (folder / name for folder in folders for name in (file.name, file.name + ".gz"))
+    return next((path for path in paths if os.path.isfile(path)), None)

@@ -20,8 +20,8 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import UserError, one_line
-from .large import download, is_official, stamp
-from .official import File
+from .download import download, unfinished
+from .official import File, is_official, stamp
 from .places import Places
 
 ABANDONED = 600  # seconds without a byte after which an unfinished file counts as left behind
@@ -169,7 +169,8 @@ def _obtain(places: Places, file: File) -> Path:
     try:
         return download(file, places.cache)
     except UserError as error:
-        raise UserError(places.by_hand(((file,),), {}, [str(error)])) from error
+        again = "; the same command goes on" * unfinished(path).exists()
+        raise UserError(places.by_hand(((file,),), {}, [f"{error}{again}"])) from error
 
 
 def _remove_abandoned(folder: Path) -> None:

@@ -11,9 +11,12 @@ import itertools
 import operator
 
 import numpy as np
-from scipy.interpolate import CubicSpline
 
-from minidraw.errors import UserError
+from ..errors import UserError
+from .images import Dataset, Images
+from .places import Places
+
+STROKES = (20_000, 1_000, 2_000)  # images to train on, to validate with, to test on
 
 # The first character is the digit, the rest says whose habit it is. Points are "x y" in percent of the height, y down;
 # "/" lifts the pen. A point written twice is a corner, and equal points of one shape are shaken together, so that what
@@ -87,24 +90,23 @@ PEN = 1.22 / 28  # usual radius of the pen
 SOFT = 1.15  # pixels, the width of the grey edge of a line: smooth at any size
 
 
+def load(places: Places, seed: int = 0) -> Dataset:
+    """Return the data set `strokes`: uint8 (1, 28, 28) with labels, `STROKES` of them; `places` is not used.
+
+    Raises UserError where `seed` is not a whole number, 0 or more.
+    """
+    # Seeds 3s, 3s + 1, 3s + 2: no split of one data set is ever a split of another.
+    train, valid, test = (Images(*strokes(n, seed=3 * seed + k)) for k, n in enumerate(STROKES))
+    return Dataset("strokes", train, valid, test, note=f"strokes, made by minidraw itself with seed {seed}")
+
+
 def strokes(n: int, size: int = 28, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     """Return `n` handwritten digits drawn by code, white ink on black, and which digits they are.
 
-    Image k depends on `seed`, `size` and k alone, so a longer set begins with the shorter one.
-
-    Args:
-        n: number of images, at least 1.
-        size: height and width in pixels, at least 12; the digits grow with it.
-        seed: a whole number, 0 or more; another seed gives other images.
-
-    Returns:
-        images: (n, 1, size, size) uint8, 0 for paper to 255 for full ink.
-        labels: (n,) uint8, 0 to 9, each about equally often.
-
-    Raises:
-        UserError: an argument is not a whole number, or too small.
-
-    Source: made for minidraw; the look (20-pixel digits in 28-pixel images) follows MNIST (LeCun et al. 1998).
+    Images (n, 1, size, size) uint8, 0 for paper to 255 for full ink, and labels (n,) uint8, 0 to 9, each about equally
+    often; `size` in pixels, the digits grow with it. Image k depends on `seed`, `size` and k alone, so a longer set
+    begins with the shorter one. Raises UserError unless all three are whole numbers, n >= 1, size >= 12, seed >= 0.
+    Made for minidraw; the look (20-pixel digits in 28-pixel images) follows MNIST (LeCun et al. 1998).
 
     >>> images, labels = strokes(3)
     >>> images.shape, images.dtype, labels.shape
@@ -144,6 +146,8 @@ def _shapes() -> tuple[np.ndarray, ...]:
     Returns digit (S,), control (S, K, 2) in heights, slip (S, K), how far the hand misses a point, in heights, and
     weight (S, P, K). Shapes with fewer than K points are filled up with zeros.
     """
+    from scipy.interpolate import CubicSpline  # here, since importing it takes longer than a start without strokes
+
     digit = np.array([int(name[0]) for name in SHAPES])
     parsed = [[[tuple(map(float, xy.split())) for xy in s.split(",")] for s in t.split("/")] for t in SHAPES.values()]
     points = [sorted({point for stroke in strokes for point in stroke}) for strokes in parsed]

@@ -18,9 +18,9 @@ from .official import File
 from .patches import cut
 from .places import Places
 from .prepared import Prepared, prepare, progress
+from .svhn_cropped import hosted
 from .tars import members
 
-HOST = "http://ufldl.stanford.edu/housenumbers/"
 FOLDERS = ("svhn", "svhn_full", "svhn_full_reassembled")  # sub-folders of the user's that are looked into
 SIDE, CROP = 64, 54  # pixels
 GROWN = 0.3  # share by which the box is wider, and higher, than the digits
@@ -29,14 +29,9 @@ LARGEST = 4096  # pixels, the longest side that a photograph may have
 MOST = {".png": 16 << 20, "digitStruct.mat": 4 << 30}  # bytes
 VERSION = 1  # of what is kept in the cache
 
-
-def _file(name: str, size: int, sha256: str) -> File:
-    return File(name, size, sha256, (HOST + name,))
-
-
-TRAIN = _file("train.tar.gz", 404141560, "4b17bb33b6cd8f963493168f80143da956f28ec406cc12f8e5745a9f91a51898")
-TEST = _file("test.tar.gz", 276555967, "57ac9ceb530e4aa85b55d991be8fc49c695b3d71c6f6a88afea86549efde7fb5")
-EXTRA = _file("extra.tar.gz", 1955489752, "e857e27d1e65bd1e7d3959b094061777f6506bbc39889a0df3bba6a729d60f9c")
+TRAIN = hosted("train.tar.gz", 404141560, "4b17bb33b6cd8f963493168f80143da956f28ec406cc12f8e5745a9f91a51898")
+TEST = hosted("test.tar.gz", 276555967, "57ac9ceb530e4aa85b55d991be8fc49c695b3d71c6f6a88afea86549efde7fb5")
+EXTRA = hosted("extra.tar.gz", 1955489752, "e857e27d1e65bd1e7d3959b094061777f6506bbc39889a0df3bba6a729d60f9c")
 
 
 class Crops:

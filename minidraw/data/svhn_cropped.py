@@ -24,13 +24,14 @@ VERSION = 1  # of what is kept in the cache
 NUMERIC, COMPRESSED = {1, 2, 3, 4, 5, 6, 7, 9, 12, 13}, 15  # types of data elements in a MATLAB 5 file
 
 
-def _file(name: str, size: int, sha256: str) -> File:
+def hosted(name: str, size: int, sha256: str) -> File:
+    """Return a file of SVHN's, all of which are on one host."""
     return File(name, size, sha256, (HOST + name,))
 
 
-TRAIN = _file("train_32x32.mat", 182040794, "435e94d69a87fde4fd4d7f3dd208dfc32cb6ae8af2240d066de1df7508d083b8")
-TEST = _file("test_32x32.mat", 64275384, "cdce80dfb2a2c4c6160906d0bd7c68ec5a99d7ca4831afa54f09182025b6a75b")
-EXTRA = _file("extra_32x32.mat", 1329278602, "a133a4beb38a00fcdda90c9489e0c04f900b660ce8a316a5e854838379a71eb3")
+TRAIN = hosted("train_32x32.mat", 182040794, "435e94d69a87fde4fd4d7f3dd208dfc32cb6ae8af2240d066de1df7508d083b8")
+TEST = hosted("test_32x32.mat", 64275384, "cdce80dfb2a2c4c6160906d0bd7c68ec5a99d7ca4831afa54f09182025b6a75b")
+EXTRA = hosted("extra_32x32.mat", 1329278602, "a133a4beb38a00fcdda90c9489e0c04f900b660ce8a316a5e854838379a71eb3")
 
 
 def load(places: Places, seed: int = 0, files: tuple[File, File, File] = (TRAIN, TEST, EXTRA)) -> Dataset:

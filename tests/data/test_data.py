@@ -6,7 +6,6 @@ import os
 from pathlib import Path
 
 import numpy as np
-import pytest
 from support.files import put, refusal
 
 from minidraw import data
@@ -35,8 +34,7 @@ def test_how_to_add_a_data_set_is_true(tmp_path, monkeypatch):
 
 
 def test_strokes_need_no_folder_and_no_network(monkeypatch, cache):
-    pytest.importorskip("minidraw.data.strokes", reason="minidraw/data/strokes.py is missing")
-    monkeypatch.setattr(data, "STROKES", (30, 20, 10))
+    monkeypatch.setattr(data.strokes, "STROKES", (30, 20, 10))
     monkeypatch.setenv("MINIDRAW_DATA", "/nowhere")
     first, again, other = (data.load("strokes", seed=seed, download=False) for seed in (0, 0, 1))
     everywhere = np.arange(10)

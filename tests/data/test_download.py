@@ -1,12 +1,15 @@
 """Downloads: mirrors, cut connections, floods, and no network at all."""
 
 import gzip
+import http.server
+import tempfile
+import threading
 
 import pytest
-from support.files import DAMAGES, HTML, everything, put, refusal, small_mnist
+from support.files import DAMAGES, HTML, everything, official_file, put, refusal, small_mnist
 
 from minidraw import data
-from minidraw.data import mnist, official
+from minidraw.data import download, mnist, official
 from minidraw.data.places import Places
 
 
@@ -69,26 +72,60 @@ def test_cut_connection_and_flood_are_refused(host, cache):
     assert everything(cache) == []
 
 
-def test_interrupted_download_leaves_nothing(host, cache, monkeypatch):
+def test_interrupted_download_leaves_nothing(host, cache, tmp_path, monkeypatch):
     contents, spec, _ = small_mnist(host.url)
     name, content = next(iter(contents.items()))
     host.pages[f"/{name}.gz"] = (200, content)
 
-    def interrupt(self, chunk):
+    def interrupt(self, *args, **kwargs):
+        yield b"the first bytes"
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(official._Limited, "write", interrupt)
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(scratch))
+    monkeypatch.setattr("urllib3.HTTPResponse.stream", interrupt)
     with pytest.raises(KeyboardInterrupt):
         mnist.load(Places("mnist", None, cache), spec=spec)
-    assert everything(cache) == []
+    assert everything(cache) == [] and everything(scratch) == []
 
 
 def test_host_that_gunzips_on_the_way(host, cache):
     contents, spec, _ = small_mnist(host.url)
     for name, content in contents.items():
         host.pages[f"/{name}.gz"] = (200, content)
-    for download in (True, False):
-        mnist.load(Places("mnist", None, cache, download), spec=spec)
+    for online in (True, False):
+        mnist.load(Places("mnist", None, cache, online), spec=spec)
+
+
+def test_archive_is_taken_as_it_is(host, tmp_path):
+    content = gzip.compress(b"abc" * 100)
+    archive = official_file("x.tar.gz", content, host.url + "/x.tar.gz")
+    host.pages["/x.tar.gz"] = (200, content)
+    assert download.fetch(archive, tmp_path) == content == official.read(tmp_path / "x.tar.gz", archive)
+
+
+def test_archive_whose_gzip_a_host_calls_an_encoding(cache, tmp_path):
+    """It is kept as it comes: the archive's checksum is that of the gzip."""
+    content = gzip.compress(bytes(1000))
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(200)
+            self.send_header("Content-Encoding", "x-gzip")
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        def log_message(self, *args):
+            pass
+
+    with http.server.HTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.handle_request)
+        thread.start()
+        url = f"http://127.0.0.1:{server.server_port}/a.tar.gz"
+        assert download.download(official_file("a.tar.gz", content, url), cache).read_bytes() == content
+        thread.join()
 
 
 def test_download_into_an_unwritable_cache(host, tmp_path):

@@ -1,7 +1,7 @@
 """Official files: what is not exactly the right one is refused."""
 
-import gzip
 import io
+import json
 
 import numpy as np
 import pytest
@@ -35,13 +35,6 @@ def test_bomb_is_not_held_in_memory(tmp_path):
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 8 << 20
-
-
-def test_archive_is_taken_as_it_is(host, tmp_path):
-    content = gzip.compress(b"abc" * 100)
-    archive = official_file("x.tar.gz", content, host.url + "/x.tar.gz")
-    host.pages["/x.tar.gz"] = (200, content)
-    assert official.fetch(archive, tmp_path) == content == official.read(tmp_path / "x.tar.gz", archive)
 
 
 def test_unreadable_file(tmp_path, monkeypatch):
@@ -83,3 +76,11 @@ def test_missing_folder(tmp_path, cache):
     assert "there is no data folder" in refusal(mnist.load, places)
     places = Places("mnist", put(tmp_path, "file", b""), cache)
     assert "there is no data folder" in refusal(binarized_mnist.load, places)
+
+
+@pytest.mark.parametrize("text", ["", "[", "5", '{"a": 1}', "[[1]]", '[1, ["a", 2]]'])
+def test_damaged_record_of_verified_files(tmp_path, cache, text):
+    put(cache, "verified.json", text.encode())
+    path = put(tmp_path, "train.bin", b"7777")
+    assert official.is_official(path, official_file("train.bin", b"7777"), cache)
+    assert json.loads((cache / "verified.json").read_text()) == [official.stamp(path)]

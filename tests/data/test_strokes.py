@@ -1,12 +1,10 @@
 """The data set `strokes`: reproducible, well formed, and legible; who learned it can read real digits."""
 
-import gzip
-import os
-from pathlib import Path
-
 import numpy as np
 import pytest
+from support.files import REAL, real
 
+from minidraw import data
 from minidraw.data.strokes import SHAPES, strokes
 from minidraw.errors import UserError
 
@@ -98,19 +96,9 @@ def test_legible():
 
 
 def test_who_learned_strokes_reads_mnist():
-    folder = Path(os.environ.get("MINIDRAW_DATA", "")) / "mnist"
-    data = []
-    for name, header in (("t10k-images-idx3-ubyte", 16), ("t10k-labels-idx1-ubyte", 8)):
-        if "MINIDRAW_DATA" not in os.environ:
-            pytest.skip("the environment variable MINIDRAW_DATA names no data folder")
-        if (folder / name).is_file():
-            raw = (folder / name).read_bytes()
-        elif (folder / f"{name}.gz").is_file():
-            raw = gzip.decompress((folder / f"{name}.gz").read_bytes())
-        else:
-            pytest.skip(f"no {name} or {name}.gz in {folder}")
-        data.append(np.frombuffer(raw, np.uint8, offset=header))
-    images, labels = data[0].reshape(-1, 28, 28)[:2000], data[1][:2000]
+    real("mnist")
+    digits = data.load("mnist", REAL, download=False).test
+    images, labels = digits.pixels[:2000], digits.labels[:2000]
     known, known_labels = strokes(5000, seed=0)
     right = read(images, known, known_labels) == labels
     assert right.mean() > 0.74  # measured: 0.796; 0.92 for one who learned 10,000 real digits

@@ -24,7 +24,7 @@ SCRIPTS = sorted(path.name for path in EXAMPLES.glob("*.py"))
 @pytest.fixture
 def run(monkeypatch, tmp_path):
     """Return a function that runs an example in this process, in a folder of its own, and returns its variables."""
-    monkeypatch.setattr(minidraw.data, "STROKES", (500, 100, 100))
+    monkeypatch.setattr(minidraw.data.strokes, "STROKES", (500, 100, 100))
     monkeypatch.setenv("MINIDRAW_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(checkpoints, "PRETRAINED", tmp_path / "pretrained")
 

@@ -224,7 +224,7 @@ def test_a_failing_report_costs_a_run_nothing_and_is_told(tmp_path, monkeypatch,
     monkeypatch.undo()
     (tmp_path / "full" / "report.html").mkdir(parents=True)
     arguments = options(25, tmp_path / "full")
-    monkeypatch.setattr("minidraw.data.STROKES", (45, 20, 30))
+    monkeypatch.setattr("minidraw.data.strokes.STROKES", (45, 20, 30))
     assert run("train", *arguments) == 2
     err = capsys.readouterr().err
     assert err.splitlines()[-1].startswith("error: cannot write") and "the run goes on" in err

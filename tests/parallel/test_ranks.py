@@ -305,7 +305,7 @@ def test_what_is_missing_under_a_launcher_is_told_once(tmp_path, monkeypatch, ca
 def launch(size: int, *arguments, before: str = "") -> subprocess.Popen:
     """Start `train` on so many ranks, with small strokes; `before` is Python for every rank to run first."""
     code = (
-        f"import minidraw.data; minidraw.data.STROKES = {STROKES}\n{before}\n"
+        f"import minidraw.data; minidraw.data.strokes.STROKES = {STROKES}\n{before}\n"
         f"from minidraw import cli, train; cli.run(train.main, {[str(argument) for argument in arguments]})"
     )
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}

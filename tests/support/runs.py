@@ -77,7 +77,7 @@ def environment() -> dict[str, str]:
 def spawn(command: str, *arguments, before: str = "", **popen) -> subprocess.Popen:
     """Start a command line in a process of its own, with small strokes; `before` is Python to run first."""
     code = (
-        f"import minidraw.data; minidraw.data.STROKES = {STROKES}\n{before}\n"
+        f"import minidraw.data; minidraw.data.strokes.STROKES = {STROKES}\n{before}\n"
         f"from minidraw import cli, {command}; cli.run({command}.main, {[str(argument) for argument in arguments]})"
     )
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}

@@ -43,8 +43,8 @@ def local(tmp_path, cache):
 
 def count_reads(monkeypatch) -> list:
     reads = []
-    real = official._verified
-    monkeypatch.setattr(official, "_verified", lambda path, file: reads.append(path.name) or real(path, file))
+    real = official._chunks
+    monkeypatch.setattr(official, "_chunks", lambda path, file: reads.append(path.name) or real(path, file))
     return reads
 
 

@@ -1,85 +1,15 @@
-"""Large files: verified, downloaded in parts, prepared once in the cache; tar archives with all kinds of members."""
+"""Data sets prepared once in the cache: from official files and others, downloaded or not, and what is left over."""
 
-import gzip
-import json
 import os
-import tarfile
 import time
 
 import numpy as np
 import pytest
-from support.files import HTML, everything, official_file, put, refusal, special, tar
+from support.files import HTML, everything, official_file, put, refusal
 
-from minidraw.data import large, prepared, tars
+from minidraw.data import official, prepared
 from minidraw.data.places import Places
 from minidraw.errors import UserError
-
-
-def read_all(path, most=100) -> list:
-    return [(name, content.read()) for name, content in tars.members(path, lambda name: most * name.endswith(".png"))]
-
-
-def test_members(tmp_path, monkeypatch):
-    content = tar([("train", None), ("train/1.png", b"one"), ("train/notes", bytes(500)), ("train/2.png", b"")])
-    path = put(tmp_path, "a.tar.gz", content)
-    wanted = [("train/1.png", b"one"), ("train/2.png", b"")]
-    assert read_all(path) == wanted
-    monkeypatch.setattr(tars, "SMALL", 2)  # bytes: the first is then in a temporary file
-    assert read_all(path) == wanted and everything(tmp_path) == ["a.tar.gz"]
-
-
-@pytest.mark.parametrize(
-    ("entry", "reason"),
-    [
-        (("../evil.png", b"x"), "a name outside of it"),
-        (("train/../../evil", b"x"), "a name outside of it"),
-        (("/etc/evil.png", b"x"), "a name outside of it"),
-        (("..\\evil.png", b"x"), "a name outside of it"),
-        (special("train/1.png", tarfile.SYMTYPE, "/etc/passwd"), "neither file nor folder"),
-        (special("train/1.png", tarfile.LNKTYPE, "../evil"), "neither file nor folder"),
-        (special("train/1.png", tarfile.FIFOTYPE), "neither file nor folder"),
-        (special("train/1.png", tarfile.CHRTYPE), "neither file nor folder"),
-        (("train/1.png", bytes(101)), "of 101 bytes, more than 100"),
-    ],
-)
-def test_members_that_are_refused(tmp_path, entry, reason, monkeypatch):
-    (tmp_path / "inside").mkdir()
-    monkeypatch.chdir(tmp_path / "inside")
-    path = put(tmp_path, "a.tar.gz", tar([("train/0.png", b"good"), entry]))
-    message = refusal(read_all, path)
-    assert str(path) in message and repr(entry[0]) in message and reason in message
-    assert everything(tmp_path) == ["a.tar.gz", "inside"]  # nothing was written anywhere
-
-
-@pytest.mark.parametrize("damage", ["cut", "cut short", "flipped", "html", "empty", "gz of html", "checksum"])
-def test_damaged_archives_are_refused(tmp_path, damage):
-    noise = np.random.default_rng(0).bytes(3000)
-    good = tar([("1.png", noise[:99]), ("2.png", noise[:98]), ("notes", noise)])
-    content = {
-        "cut": good[: len(good) // 2],
-        "cut short": good[:-9],
-        "flipped": good[:900] + bytes([good[900] ^ 255]) + good[901:],
-        "html": HTML,
-        "empty": b"",
-        "gz of html": gzip.compress(HTML),
-        "checksum": good[:-8] + bytes(8),
-    }[damage]
-    path = put(tmp_path, "a.tar.gz", content)
-    message = refusal(read_all, path)
-    assert message.startswith(f"{path} is damaged") and "get it again" in message
-    assert "cannot read" in refusal(read_all, tmp_path / "missing.tar.gz")
-
-
-def test_members_of_a_large_archive_stay_out_of_memory(tmp_path):
-    import tracemalloc
-
-    path = put(tmp_path, "a.tar.gz", tar([(f"{i}.bin", bytes(1 << 20)) for i in range(40)] + [("1.png", b"x")]))
-    tracemalloc.start()
-    assert read_all(path) == [("1.png", b"x")]
-    peak = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
-    assert peak < 8 << 20
-
 
 ROW = (2, 3)
 
@@ -111,7 +41,7 @@ def test_prepared_once(tmp_path, cache, monkeypatch):
     assert first.official and first.array.shape == (5, *ROW) and first.array[0, 0, 0] == ord("7") + 1
     assert everything(cache) == ["train.npy", "verified.json"]
     np.testing.assert_array_equal(np.load(cache / "train.npy"), first.array)  # an .npy file like any other
-    monkeypatch.setattr(large, "_sha256", forbidden)
+    monkeypatch.setattr(official, "_chunks", forbidden)
     (again,) = prepare(places, file, make=forbidden)  # nor is the file read
     np.testing.assert_array_equal(again.array, first.array)
     (again,) = prepare(Places("x", None, cache, download=False), file, make=forbidden)
@@ -226,14 +156,6 @@ def test_abandoned_files_are_removed_but_not_those_under_way(tmp_path, cache):
     assert not old.exists() and young.exists()
 
 
-@pytest.mark.parametrize("text", ["", "[", "5", '{"a": 1}', "[[1]]", '[1, ["a", 2]]'])
-def test_damaged_record_of_verified_files(tmp_path, cache, text):
-    put(cache, "verified.json", text.encode())
-    path = put(tmp_path, "train.bin", b"7777")
-    assert large.is_official(path, official_file("train.bin", b"7777"), cache)
-    assert json.loads((cache / "verified.json").read_text()) == [large.stamp(path)]
-
-
 CONTENT = np.random.default_rng(3).bytes(3 << 20)
 
 
@@ -271,6 +193,16 @@ def test_host_that_cannot_go_on_begins_anew(host, cache):
     assert prepare(Places("x", None, cache), file)[0].official
 
 
+def test_host_that_has_nothing_more(host, cache):
+    """What is there is then all, and looked at: kept if right, else removed, so that the next time begins anew."""
+    file = official_file("train.bin", CONTENT, host.url + "/train.bin")
+    host.pages["/train.bin"] = (416, HTML)
+    part = put(cache, ".train.bin.part", CONTENT[:-1])
+    assert "it holds 3145727 bytes, not 3145728" in refusal(prepare, Places("x", None, cache), file)
+    assert not part.exists()
+    assert "HTTP 416" in refusal(prepare, Places("x", None, cache), file)
+
+
 @pytest.mark.parametrize(
     ("body", "reason"),
     [(HTML, "it holds 64 bytes"), (CONTENT + b"x", "more than"), (CONTENT[:-1] + b"x", "SHA-256"), (b"", "0 bytes")],
@@ -279,32 +211,6 @@ def test_wrong_download_is_refused(host, cache, body, reason):
     host.pages["/train.bin"] = (200, body)
     message = refusal(prepare, Places("x", None, cache), official_file("train.bin", CONTENT, host.url + "/train.bin"))
     assert reason in message and "could not be downloaded" in message and everything(cache) == []
-
-
-def test_archive_whose_gzip_a_host_calls_an_encoding(cache, tmp_path):
-    """It is kept as it comes: the archive's checksum is that of the gzip."""
-    import http.server
-    import threading
-
-    content = gzip.compress(CONTENT[:1000])
-
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_GET(self):
-            self.send_response(200)
-            self.send_header("Content-Encoding", "x-gzip")
-            self.send_header("Content-Length", str(len(content)))
-            self.end_headers()
-            self.wfile.write(content)
-
-        def log_message(self, *args):
-            pass
-
-    with http.server.HTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.handle_request)
-        thread.start()
-        url = f"http://127.0.0.1:{server.server_port}/a.tar.gz"
-        assert large.download(official_file("a.tar.gz", content, url), cache).read_bytes() == content
-        thread.join()
 
 
 def test_offline_all_missing_files_are_named(tmp_path, cache):

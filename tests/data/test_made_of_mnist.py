@@ -7,7 +7,7 @@ import pytest
 from support.files import REAL, put, real, refusal, small_mnist
 
 from minidraw import data
-from minidraw.data import cluttered, mnist, patches, two_digits
+from minidraw.data import cluttered, mnist, two_digits
 from minidraw.data.places import Places
 
 LARGE = 28  # pixels, a digit's side
@@ -27,21 +27,6 @@ class Recorded:
     def integers(self, high, size):
         self.calls.append((high, self.rng.integers(high, size=size)))
         return self.calls[-1][1]
-
-
-def test_cut_and_add_against_loops():
-    rng = np.random.default_rng(0)
-    images = rng.integers(0, 256, (5, 3, 9, 11), np.uint8)
-    chosen, y, x = rng.integers(5, size=8), rng.integers(6, size=8), rng.integers(8, size=8)
-    for one in (images, images[:, 0]):
-        wanted = [one[i, ..., r : r + 4, c : c + 4] for i, r, c in zip(chosen, y, x, strict=True)]
-        np.testing.assert_array_equal(patches.cut(one, chosen, y, x, 4), wanted)
-    canvases, scraps = rng.random((8, 9, 11)), rng.random((8, 4, 3))
-    wanted = canvases.copy()
-    for b in range(8):
-        wanted[b, y[b] : y[b] + 4, x[b] : x[b] + 3] += scraps[b]
-    patches.add(canvases, scraps, y, x)
-    np.testing.assert_array_equal(canvases, wanted)
 
 
 def test_cluttered_is_the_recipe():

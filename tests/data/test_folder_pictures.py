@@ -1,0 +1,158 @@
+"""Pictures of all kinds and sizes as a data set, and those that cannot be read."""
+
+import io
+import os
+import struct
+import time
+import zlib
+
+import numpy as np
+import pytest
+from PIL import Image
+from support.files import HTML, everything, put, refusal
+from support.pictures import fill, load, noise, pixels, shuffled
+
+from minidraw.data import folder_pictures
+
+
+@pytest.mark.parametrize(
+    ("mode", "ending", "channels"), [("RGB", ".png", 3), ("L", ".png", 1), ("L", ".TIFF", 1), ("RGB", ".webp", 3)]
+)
+def test_pictures_of_one_size_stay_as_they_are(tmp_path, cache, mode, ending, channels, monkeypatch):
+    images = fill(tmp_path / "a", mode=mode, ending=ending)
+    dataset = load(tmp_path / "a")
+    assert [len(dataset.train), len(dataset.valid), len(dataset.test)] == [19, 2, 2]
+    assert dataset.train.shape == (channels, 7, 9) and dataset.train.labels is None
+    assert dataset.name == f"folder:{tmp_path / 'a'}" and "9 x 7 pixels" in dataset.note
+    np.testing.assert_array_equal(pixels(dataset), shuffled(images))
+    monkeypatch.setattr(folder_pictures, "Pictures", None)  # the second time from the cache
+    np.testing.assert_array_equal(pixels(load(tmp_path / "a")), shuffled(images))
+    assert len(everything(cache)) == 2
+
+
+def test_pictures_below_and_what_is_no_picture(tmp_path):
+    fill(tmp_path / "a", 8)
+    fill(tmp_path / "a/sub/sub", 7)
+    fill(tmp_path / "a/.hidden", 6)
+    for name in ("readme.txt", ".DS_Store", "Thumbs.db", "._000.png", "noending"):
+        put(tmp_path / "a", name, HTML)
+    os.symlink(tmp_path / "a", tmp_path / "a" / "loop")
+    os.mkfifo(tmp_path / "a" / "pipe.png")
+    names = folder_pictures.find(tmp_path / "a")
+    assert len(names) == 15 and names == sorted(names) and "sub/sub/006.png" in names
+    assert len(pixels(load(tmp_path / "a"))) == 15
+
+
+def test_sizes(tmp_path):
+    fill(tmp_path / "equal", size=(128, 20))
+    assert load(tmp_path / "equal").train.shape == (3, 20, 128)
+    fill(tmp_path / "large", 10, size=(129, 70))
+    assert load(tmp_path / "large").train.shape == (3, 64, 64)
+    fill(tmp_path / "mixed", 20, size=(30, 40))
+    noise(0, 500, 500).save(tmp_path / "mixed/z.png")
+    assert load(tmp_path / "mixed").train.shape == (3, 30, 30)
+    assert load(tmp_path / "mixed", "?size=12").train.shape == (3, 12, 12)
+    assert load(tmp_path / "mixed", "?grey=1&size=12x5").train.shape == (1, 5, 12)
+
+
+def test_aspect_is_kept_and_the_centre_is_shown(tmp_path):
+    """A white disc in the middle of wide and of high pictures stays a disc in the middle."""
+    y, x = np.indices((200, 200)) - 99.5
+    disc = np.uint8(255) * (x**2 + y**2 < 60**2).astype(np.uint8)
+    for i in range(10):
+        wide = np.pad(disc, ((0, 0), (10 * i + 3, 10 * i + 3)))
+        Image.fromarray(wide if i % 2 else wide.T).save(put(tmp_path / "a", f"{i}.png", b""))
+    batch = load(tmp_path / "a", "?size=50").train.batch(np.arange(8))
+    y, x = np.indices((50, 50)) - 24.5
+    assert np.abs(batch - (x**2 + y**2 < 15**2)).mean() < 0.02
+    np.testing.assert_allclose(batch, batch[..., ::-1], atol=0.02)
+
+
+def test_cameras_held_upright(tmp_path):
+    """EXIF's orientation counts, for the size too."""
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned by 90 degrees clockwise
+    images = fill(tmp_path / "a", 12, exif=exif)
+    np.testing.assert_array_equal(pixels(load(tmp_path / "a")), shuffled([np.rot90(image, -1) for image in images]))
+
+
+def test_odd_kinds_of_pictures(tmp_path):
+    """16 bits, palettes, transparency, black and white, CMYK, moving ones: what the eye sees."""
+    ramp = np.arange(63, dtype=np.uint8).reshape(7, 9) * 4
+    deep = Image.fromarray(ramp.astype(np.uint16) * 257)
+    for i in range(10):
+        deep.save(put(tmp_path / "deep", f"{i}.png", b""))
+    dataset = load(tmp_path / "deep")
+    np.testing.assert_array_equal(pixels(dataset), [ramp[None]] * 10)
+    clear = np.dstack([ramp, ramp, ramp, np.where(np.arange(63).reshape(7, 9) % 2, 255, 0).astype(np.uint8)])
+    for i in range(10):
+        Image.fromarray(clear).save(put(tmp_path / "clear", f"{i}.png", b""))
+    shown = np.where(clear[..., 3] > 0, ramp, 255)  # on white
+    np.testing.assert_array_equal(pixels(load(tmp_path / "clear")), [[shown] * 3] * 10)
+    odd = tmp_path / "odd"
+    odd.mkdir()
+    noise(0).convert("P").save(odd / "0.gif")
+    noise(1).convert("1").save(odd / "1.bmp")
+    noise(2).convert("CMYK").save(odd / "2.jpg")
+    noise(3).convert("LA").save(odd / "3.png")
+    noise(4).convert("PA").convert("RGBA").save(odd / "4.tga")
+    noise(5).save(odd / "5.gif", save_all=True, append_images=[noise(6)])
+    noise(6).convert("P").save(odd / "6.png", transparency=3)
+    noise(7).save(odd / "7.ppm")
+    noise(8).save(odd / "8.jp2")
+    noise(9).convert("I").save(odd / "9.tif")
+    assert load(odd).train.shape == (3, 7, 9)
+    assert load(odd, "?grey=1").train.shape == (1, 7, 9)
+
+
+def bomb() -> bytes:
+    """A PNG of 20,000 x 20,000 pixels in 50 kB: 400 million pixels, at which Pillow itself stops."""
+    return png_of(20000, 20000)
+
+
+def png_of(width: int, height: int) -> bytes:
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+    rows = zlib.compress(bytes((width // 8 + 1) * 100))  # far too few, as nobody is to read them
+    header = struct.pack(">IIBBBBB", width, height, 1, 0, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
+
+
+def encoded(kind: str) -> bytes:
+    out = io.BytesIO()
+    noise(0, 60, 50).save(out, kind)
+    return out.getvalue()
+
+
+BAD_PICTURES = {
+    "html.png": HTML,
+    "empty.jpg": b"",
+    "cut.jpg": encoded("JPEG")[:-500],
+    "header.jpg": encoded("JPEG")[:50],
+    "cut.png": encoded("PNG")[:-300],
+    "bomb.png": bomb(),
+    "smaller bomb.png": png_of(10000, 10000),  # 100 million pixels, at which Pillow would only warn
+    "postscript.png": b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n",  # would start Ghostscript
+    "wide.svg.gif": b"GIF89a\xff\xff",
+    "archive.tif": b"II*\x00\xff\xff\xff\xff",
+}
+
+
+@pytest.mark.parametrize("name", BAD_PICTURES)
+def test_unreadable_pictures_are_named(tmp_path, cache, name):
+    fill(tmp_path / "a", 12)
+    path = put(tmp_path / "a", name, BAD_PICTURES[name])
+    start = time.perf_counter()
+    message = refusal(load, tmp_path / "a")
+    assert message.startswith(str(path)) and "mend it or remove it" in message
+    assert time.perf_counter() - start < 2 and (not cache.exists() or everything(cache) == ["folder"])
+
+
+def test_links_to_nothing_and_floats(tmp_path):
+    fill(tmp_path / "a", 12)
+    os.symlink(tmp_path / "gone", tmp_path / "a" / "b.png")
+    assert f"{tmp_path / 'a' / 'b.png'} is a link to nothing" in refusal(load, tmp_path / "a")
+    (tmp_path / "a" / "b.png").unlink()
+    Image.fromarray(np.ones((7, 9), np.float32)).save(tmp_path / "a" / "f.tif")
+    assert "its pixels are floats" in refusal(load, tmp_path / "a")
