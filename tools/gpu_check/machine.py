@@ -6,15 +6,14 @@ import shutil
 import subprocess
 import sys
 from importlib import metadata
-from pathlib import Path
 
 from minidraw import UserError
 from minidraw.backend import array_module
 from minidraw.cuda.kernels import OPTIONS, REAL, SOURCE
 
+from .. import ROOT
 from .report import Outcome
 
-ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("minidraw", "numpy", "cupy-cuda12x", "cupy-cuda13x", "torch", "jax", "jaxlib", "nvidia-cublas")
 ARCHITECTURES = ("sm_75", "sm_90")
 TESTS = ("test_cuda_kernels.py", "test_cuda_blas.py", "test_cuda_model.py", "test_cuda_step.py", "test_cuda_compile.py")
