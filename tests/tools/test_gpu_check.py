@@ -14,8 +14,9 @@ from support.runs import COMMANDS, environment, experiment
 from minidraw import RAMConfig
 from minidraw.cuda import Device, fused
 from minidraw.presets import PRESETS, Experiment, preset
+from tools import ROOT
 from tools.gpu_check import __main__ as command_line
-from tools.gpu_check import numbers, speed, training
+from tools.gpu_check import machine, numbers, speed, training
 
 pytestmark = pytest.mark.usefixtures("small_strokes")
 
@@ -59,6 +60,10 @@ def test_a_part_that_is_right(check, part):
     assert result.verdict == "right" and result.tables and not result.notes
     for row in result.tables[0][1:]:
         assert all(np.isfinite(value) for value in row if isinstance(value, float))
+
+
+def test_the_tests_that_it_runs_are_there():
+    assert [path for path in machine.TESTS if not (ROOT / path).exists()] == []
 
 
 def test_compiling(check):
