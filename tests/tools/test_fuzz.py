@@ -1,5 +1,6 @@
 """What tools.fuzz does for hours, for a moment: seeds are read, and damaged ones are read or refused in one line."""
 
+import importlib.util
 import subprocess
 import sys
 
@@ -55,6 +56,15 @@ def broken(data: bytes) -> None:
 def test_the_harness_sees_what_is_wrong(data, said):
     assert complaint(broken, data.encode()).startswith(said)
     assert complaint(broken, b"fine") is None
+
+
+def test_without_atheris_it_says_so_in_one_line(tmp_path):
+    if importlib.util.find_spec("atheris"):
+        pytest.skip("atheris is installed")
+    command = [sys.executable, "-m", "tools.fuzz", "idx_file", "--out", tmp_path / "out"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 2 and done.stderr == "error: atheris is not installed: pip install atheris\n"
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_message_is_one_line_that_does_no_harm():

@@ -10,6 +10,7 @@ afterwards; the exit status is 1 if there are any. `--again FILE` shows what a t
 """
 
 import argparse
+import importlib.util
 import json
 import os
 import re
@@ -68,6 +69,9 @@ def main() -> int:
         if options.again:
             targets.TARGETS[names[0]][0](options.again.read_bytes())
             return 0
+        if importlib.util.find_spec("atheris") is None:
+            print("error: atheris is not installed: pip install atheris", file=sys.stderr)
+            return 2
         out.mkdir(parents=True, exist_ok=True)
         return 0 if all([run(name, options.seconds, out) for name in names]) else 1
     finally:
