@@ -1,4 +1,4 @@
-"""python tools/export_weights.py RUN OUT.npz: keep of a run's checkpoint only what drawing and evaluating need.
+"""python -m tools.export_weights RUN OUT.npz: keep of a run's checkpoint only what drawing and evaluating need.
 
 The file has the averaged parameters and the configs; it is a quarter as long and cannot be trained further.
 """
@@ -13,7 +13,7 @@ from minidraw.training import checkpoints
 def main(arguments: list[str]) -> int:
     """Write the short checkpoint and tell its size."""
     if len(arguments) != 2 or not arguments[1].endswith(".npz"):
-        raise UserError("usage: python tools/export_weights.py RUN OUT.npz")
+        raise UserError("usage: python -m tools.export_weights RUN OUT.npz")
     whole = checkpoints.load(arguments[0])
     kept = {name: whole.state[name] for name in ("step", "seconds", "glimpses") if name in whole.state}
     checkpoints.save(

@@ -1,7 +1,7 @@
 """Kill training runs, let them go on, and compare what they come to with a run that was never touched.
 
-    python tools/torture.py --ends 60                  # one core
-    python tools/torture.py --ends 60 --threads 2      # with a worker process, which is killed too
+    python -m tools.torture --ends 60                  # one core
+    python -m tools.torture --ends 60 --threads 2      # with a worker process, which is killed too
 
 A tiny run is started again and again with --resume, and ended each time in one of these ways, chosen at random:
 
@@ -29,10 +29,9 @@ import time
 from collections import Counter
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
+from minidraw.training import checkpoints
 
-from minidraw.training import checkpoints  # noqa: E402
+from . import ROOT
 
 SETTINGS = {"glimpses": 3, "read_size": 2, "write_size": 4, "enc_size": 7, "dec_size": 6, "latent_size": 5}
 PACE = {"log_every": 3, "validate_every": 20, "checkpoint_every": 7, "pictures_every": 50}
@@ -162,7 +161,9 @@ def end(way: str, folder: Path, options: argparse.Namespace, rng: random.Random,
 
 def main() -> int:
     """Torture runs as the arguments say."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog="python -m tools.torture", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--ends", type=int, default=30, help="how often a run is ended")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--seed", type=int, default=0)

@@ -3,22 +3,16 @@
 import importlib.util
 import json
 import math
-import os
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from minidraw import DRAWConfig
+from tools import ROOT
+from tools.bench import problem, products, team
 
-ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "tools"))
-
-from contestants import problem, products, team  # noqa: E402
-
-BENCH = ROOT / "tools" / "bench.py"
 TINY = (
     "--set glimpses=2 --set enc_size=6 --set dec_size=7 --set latent_size=5 --batch-size 9 --rounds 1 --runs 1".split()
 )
@@ -27,8 +21,8 @@ CONFIGS = [DRAWConfig((2, 9, 11), 3, 2, 4, 7, 6, 5), DRAWConfig((2, 5, 6), 3, No
 
 def bench(*arguments) -> subprocess.CompletedProcess:
     """Run the benchmark's command line."""
-    command = [sys.executable, str(BENCH), *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=600, env=dict(os.environ))
+    command = [sys.executable, "-m", "tools.bench", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=600, cwd=ROOT)
 
 
 @pytest.mark.parametrize("name", [name for name in team.ENTRIES if name not in ("products", "torch-compiled")])

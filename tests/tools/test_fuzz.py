@@ -1,32 +1,30 @@
-"""What tools/fuzz.py does for hours, for a moment: seeds are read, and damaged ones are read or refused in one line."""
+"""What tools.fuzz does for hours, for a moment: seeds are read, and damaged ones are read or refused in one line."""
 
+import importlib.util
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from minidraw.errors import LONGEST, UserError, one_line
-
-TOOLS = Path(__file__).resolve().parents[2] / "tools"
-sys.path.insert(0, str(TOOLS))
+from tools import ROOT
+from tools.fuzz.harness import complaint
 
 pytest.importorskip("h5py", reason="h5py is missing: pip install 'minidraw[svhn]'")
-import fuzz  # noqa: E402
-import fuzzing  # noqa: E402
+from tools.fuzz import targets
 
 REFUSED = {"checkpoint_header": 1, "setting": 27, "folder_picture": 1}  # seeds that are refused rightly
 
 
 @pytest.fixture(autouse=True)
 def scratch(tmp_path, monkeypatch):
-    monkeypatch.setattr(fuzzing.target, "FOLDER", tmp_path)
+    monkeypatch.setattr(targets.target, "FOLDER", tmp_path)
 
 
-@pytest.mark.parametrize("name", fuzzing.TARGETS)
+@pytest.mark.parametrize("name", targets.TARGETS)
 def test_a_target_reads_its_seeds_and_takes_damaged_ones(name):
-    target, seeds = fuzzing.TARGETS[name]
+    target, seeds = targets.TARGETS[name]
     refused = 0
     for seed in seeds():
         try:
@@ -40,7 +38,7 @@ def test_a_target_reads_its_seeds_and_takes_damaged_ones(name):
             data = bytearray(seed)
             for place in rng.integers(len(data), size=rng.integers(1, 4)):
                 data[place] = rng.integers(256)
-            assert fuzz.complaint(target, bytes(data[: rng.integers(1, 2 * len(data))])) is None, bytes(data)
+            assert complaint(target, bytes(data[: rng.integers(1, 2 * len(data))])) is None, bytes(data)
 
 
 def broken(data: bytes) -> None:
@@ -56,8 +54,17 @@ def broken(data: bytes) -> None:
     "data, said", [("raise", "KeyError at"), ("empty", "a message"), ("warn", "RuntimeWarning at")]
 )
 def test_the_harness_sees_what_is_wrong(data, said):
-    assert fuzz.complaint(broken, data.encode()).startswith(said)
-    assert fuzz.complaint(broken, b"fine") is None
+    assert complaint(broken, data.encode()).startswith(said)
+    assert complaint(broken, b"fine") is None
+
+
+def test_without_atheris_it_says_so_in_one_line(tmp_path):
+    if importlib.util.find_spec("atheris"):
+        pytest.skip("atheris is installed")
+    command = [sys.executable, "-m", "tools.fuzz", "idx_file", "--out", tmp_path / "out"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 2 and done.stderr == "error: atheris is not installed: pip install atheris\n"
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_message_is_one_line_that_does_no_harm():
@@ -69,6 +76,6 @@ def test_a_message_is_one_line_that_does_no_harm():
 
 
 def test_a_run_stands_a_little_torture():
-    command = [sys.executable, str(TOOLS / "torture.py"), "--ends=2", "--threads=2", "--steps=40"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    command = [sys.executable, "-m", "tools.torture", "--ends=2", "--threads=2", "--steps=40"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, cwd=ROOT)
     assert done.returncode == 0 and done.stdout.startswith("2 ends ("), done.stdout + done.stderr

@@ -1,44 +1,40 @@
-"""tools/gpu_check.py: without a GPU it says so; with one, here the stand-in, its parts notice mistakes."""
+"""tools.gpu_check: without a GPU it says so; with one, here the stand-in, its parts notice mistakes."""
 
 import contextlib
-import importlib
 import io
 import json
 import subprocess
 import sys
 import types
-from pathlib import Path
 
 import numpy as np
 import pytest
-from support.runs import COMMANDS, experiment
+from support.runs import COMMANDS, environment, experiment
 
 from minidraw import RAMConfig
 from minidraw.cuda import Device, fused
 from minidraw.presets import PRESETS, Experiment, preset
+from tools import ROOT
+from tools.gpu_check import __main__ as command_line
+from tools.gpu_check import machine, numbers, speed, training
 
 pytestmark = pytest.mark.usefixtures("small_strokes")
-
-TOOLS = Path(__file__).parents[2] / "tools"
 
 
 @pytest.fixture
 def check(monkeypatch):
     """The tool, its networks made small."""
-    monkeypatch.syspath_prepend(str(TOOLS))
-    check = importlib.import_module("gpu_check")
-    training = importlib.import_module("gpucheck.training")
     sizes = {"image_shape": (1, 6, 7), "enc_size": 8, "dec_size": 9, "latent_size": 5, "glimpses": 2, "batch_size": 4}
     tiny = preset("strokes").replace(**sizes)
     classifier = Experiment(RAMConfig((1, 6, 7), 2, 4, 8), tiny.train)
     monkeypatch.setattr(training, "EXPERIMENTS", {"attention": tiny, "classifier": classifier})
     monkeypatch.setattr(training, "STEPS", 4)
     monkeypatch.setattr(training, "synthetic", lambda shape, usual=training.synthetic: usual(shape, 20))
-    monkeypatch.setattr("gpucheck.speed.preset", lambda name: tiny)
-    monkeypatch.setattr("gpucheck.numbers.PAPER", {})
+    monkeypatch.setattr(speed, "preset", lambda name: tiny)
+    monkeypatch.setattr(numbers, "PAPER", {})
     for name in ("grey, attention", "grey, none", "colour, none", "read only"):
-        monkeypatch.delitem(importlib.import_module("gpucheck.numbers").SMALL, name)
-    return check
+        monkeypatch.delitem(numbers.SMALL, name)
+    return command_line
 
 
 def outcome(check, part: str, *arguments: str):
@@ -46,8 +42,8 @@ def outcome(check, part: str, *arguments: str):
 
 
 def test_without_a_gpu(tmp_path):
-    command = [sys.executable, TOOLS / "gpu_check.py", "--only", "versions,products,speed", "--out", tmp_path]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+    command = [sys.executable, "-m", "tools.gpu_check", "--only", "versions,products,speed", "--out", tmp_path]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=environment())
     if not done.stderr.startswith("GPU: none"):
         pytest.skip("there is a GPU here")
     assert done.returncode == 0 and "nothing verified on a GPU" in done.stdout
@@ -64,6 +60,10 @@ def test_a_part_that_is_right(check, part):
     assert result.verdict == "right" and result.tables and not result.notes
     for row in result.tables[0][1:]:
         assert all(np.isfinite(value) for value in row if isinstance(value, float))
+
+
+def test_the_tests_that_it_runs_are_there():
+    assert [path for path in machine.TESTS if not (ROOT / path).exists()] == []
 
 
 def test_compiling(check):
@@ -87,7 +87,7 @@ def test_training(check, monkeypatch):
             assert not COMMANDS[name](list(words))
         return said.getvalue()
 
-    monkeypatch.setattr("gpucheck.training.command", command)
+    monkeypatch.setattr(training, "command", command)
     monkeypatch.setitem(PRESETS, "strokes", experiment())
     result = outcome(check, "train", "--minutes", "0.01")
     assert set(result.mistakes) <= {"the loss has not fallen"}, "in less than a second it need not"

@@ -217,7 +217,7 @@ def test_exported_weights_keep_the_glimpses_that_the_run_has_come_to(tmp_path):
     of = trainer(tmp_path, steps=30, **GROWING)
     tmp_path.mkdir(exist_ok=True)
     of.save()
-    command = [sys.executable, ROOT / "tools" / "export_weights.py", tmp_path, tmp_path / "short.npz"]
+    command = [sys.executable, "-m", "tools.export_weights", tmp_path, tmp_path / "short.npz"]
     subprocess.run(command, check=True, capture_output=True, env=environment())
     assert checkpoints.load(tmp_path / "short.npz").glimpses() == 2
 

@@ -1,4 +1,4 @@
-"""python tools/gpu_check.py: everything that only a GPU can tell about minidraw, in one command and some minutes.
+"""python -m tools.gpu_check: everything that only a GPU can tell about minidraw, in one command and some minutes.
 
 Every part runs in a process of its own, so that one that fails, hangs or crashes hides no other. The report, Markdown
 and JSON, is written to --out after every part. The exit status is 1 if anything is wrong, and 0 on a machine without a
@@ -12,22 +12,21 @@ import sys
 import time
 from pathlib import Path
 
-sys.path[:0] = [str(Path(__file__).resolve().parents[1]), str(Path(__file__).resolve().parent)]
+from minidraw import UserError
+from minidraw.cli import run, whole
+from minidraw.files import write_atomic
+from minidraw.presets import PRESETS
 
-from gpucheck import PARTS, device  # noqa: E402
-from gpucheck.report import Outcome, markdown  # noqa: E402
-
-from minidraw import UserError  # noqa: E402
-from minidraw.cli import run, whole  # noqa: E402
-from minidraw.files import write_atomic  # noqa: E402
-from minidraw.presets import PRESETS  # noqa: E402
+from .. import ROOT
+from .parts import PARTS, device
+from .report import Outcome, markdown
 
 ANSWER = "gpu_check answer: "  # before the line of JSON with which a part's process ends
 
 
 def parser() -> argparse.ArgumentParser:
     """Return the parser of this command line."""
-    parser = argparse.ArgumentParser(prog="python tools/gpu_check.py", description=__doc__.split("\n\n")[0])
+    parser = argparse.ArgumentParser(prog="python -m tools.gpu_check", description=__doc__.split("\n\n")[0])
     parser.add_argument("--only", metavar="PARTS", help=f"some of {','.join(PARTS)} (default: all)")
     parser.add_argument("--out", metavar="DIR", default="runs/gpu_check", help="where gpu_check.md and .json go")
     parser.add_argument("--limit", type=whole(1), metavar="S", default=600, help="seconds a part may take")
@@ -80,10 +79,11 @@ def listed(text: str) -> list[str]:
 
 def in_process(name: str, arguments: list[str], limit: float) -> Outcome:
     """Run a part in a process of its own and return what came of it."""
-    command = [sys.executable, __file__, *arguments, "--part", name]
+    command = [sys.executable, "-m", "tools.gpu_check", *arguments, "--part", name]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
     started, title = time.perf_counter(), PARTS[name].title
     try:
-        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=limit)
+        done = subprocess.run(command, cwd=ROOT, timeout=limit, **pipes)
     except subprocess.TimeoutExpired:
         return Outcome(title, [f"not done after {limit} seconds"])
     answers = [line for line in done.stdout.splitlines() if line.startswith(ANSWER)]

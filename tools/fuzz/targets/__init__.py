@@ -1,4 +1,4 @@
-"""What tools/fuzz.py throws bytes at: every loader, with seeds, files of its format that are made here.
+"""What bytes are thrown at: every loader, with seeds, files of its format that are made here.
 
 target.py      what a target is, and the list of them
 formats.py     small files of all formats, and how checksums are put right

@@ -7,7 +7,6 @@ import statistics
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import numpy as np
 
@@ -15,10 +14,10 @@ from minidraw import DRAW
 from minidraw.errors import one_line
 from minidraw.presets import preset
 
+from .. import ROOT
 from .report import Outcome
 from .training import made
 
-TOOLS = Path(__file__).resolve().parents[1]
 ROUNDS = 5
 SPARE, LEAST = 30, 20  # seconds: for the end of the part, and to begin another measurement
 RIVALS = {"torch": ("eager", "graph", "compiled"), "jax": ("scan",)}  # by library, its ways
@@ -115,9 +114,9 @@ def rival(options, name: str, library: str, way: str, precision: str, end: float
         return None, "no time left; give more by --limit"
     job = {"library": library, "way": way, "precision": precision, "batch": options.batch_size}
     job |= {"config": dataclasses.asdict(preset(name).model), "seconds": options.seconds}
-    command = [sys.executable, "-m", "gpucheck.rivals", json.dumps(job)]
+    command = [sys.executable, "-m", "tools.gpu_check.rivals", json.dumps(job)]
     try:
-        done = subprocess.run(command, cwd=TOOLS, capture_output=True, text=True, timeout=left)
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=left)
     except subprocess.TimeoutExpired:
         return None, f"not done in the {left:.0f} seconds that were left"
     try:

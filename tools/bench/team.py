@@ -10,11 +10,11 @@ import subprocess
 import sys
 import tempfile
 import time
-from pathlib import Path
 
 import numpy as np
 
-ROOT = Path(__file__).resolve().parents[2]
+from .. import ROOT
+
 PAUSE = 0.3  # seconds of rest before a turn, in which the threads of the turn before stop spinning
 SMALLEST_PART = 8  # images a process
 # Opponents keep freed memory and take it in huge pages, which minidraw does by itself; both make them faster.
@@ -69,9 +69,9 @@ class Team:
             if entry.module == "numpy_draw":
                 place["cores"] = None  # it shares out the work itself
             text = json.dumps(job | place | {"module": entry.module, "variant": variant})
-            command = [sys.executable, "-m", "contestants.serve", text]
-            pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": self.errors}
-            self.processes.append(subprocess.Popen(command, env=environment(entry, threads), bufsize=0, **pipes))
+            command = [sys.executable, "-m", "tools.bench.serve", text]
+            pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": self.errors, "bufsize": 0}
+            self.processes.append(subprocess.Popen(command, cwd=ROOT, env=environment(entry, threads), **pipes))
         self.deadline = time.monotonic() + limit
         self.versions, *_ = [self._answer(process) for process in self.processes]
 
@@ -126,9 +126,8 @@ class Team:
 
 
 def environment(entry: Entry, threads: int) -> dict[str, str]:
-    """Return the environment of a contestant's process: this minidraw, these contestants, threads, memory."""
-    path = os.pathsep.join(filter(None, [str(ROOT), str(ROOT / "tools"), os.environ.get("PYTHONPATH")]))
-    own = os.environ | {"PYTHONPATH": path}
+    """Return the environment of a contestant's process: its threads and its memory."""
+    own = dict(os.environ)
     if entry.module != "numpy_draw":
         own |= {f"{pool}_NUM_THREADS": str(threads) for pool in POOLS} | {"JAX_PLATFORMS": "cpu"}
         own["GLIBC_TUNABLES"] = ":".join(f"glibc.malloc.{setting}" for setting in MALLOC)

@@ -18,10 +18,10 @@ from minidraw.presets import Experiment, preset
 from minidraw.training import checkpoints
 from minidraw.training.trainer import Trainer
 
+from .. import ROOT
 from .numbers import relative
 from .report import Outcome
 
-ROOT = Path(__file__).resolve().parents[2]
 STEPS = 12  # to compare
 FURTHER = 10  # of a run that is resumed
 _TRAIN = {"glimpses": 6, "batch_size": 32, "warmup": 5, "clip": 20.0}

@@ -93,7 +93,7 @@ class Layer:
     def __init__(self, convert, weights: np.ndarray, problem: Problem, glimpses: int | None = None):
         T, B, (K, n) = glimpses or problem.config.glimpses, problem.batch, weights.shape
         rng = np.random.default_rng(0)
-        # As minidraw lays them out, see minidraw/shard.py; the copies themselves are not part of what is timed.
+        # As minidraw lays them out, see minidraw/parallel/shard.py; the copies themselves are not timed.
         straight, turned = pitched(K, n, weights.dtype), pitched(n, K, weights.dtype)
         straight[:], turned[:] = weights, weights.T
         self.weights, self.transposed = convert(straight), convert(turned)

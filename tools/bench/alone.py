@@ -1,10 +1,9 @@
 """What only minidraw is asked: the whole training step, drawing, starting, memory, and how both grow with the sizes.
 
-Every function takes options (see tools/bench.py) and returns a table: its title, head, and rows of text and numbers.
+Every function takes the options of the command line and returns a table.
 """
 
 import dataclasses
-import os
 import statistics
 import subprocess
 import sys
@@ -22,20 +21,12 @@ from minidraw.parallel.workers import cores, shard_bounds
 from minidraw.training import checkpoints
 from minidraw.training.trainer import Trainer
 
-from .team import ENTRIES, ROOT, Failed, Team, missing
+from .. import ROOT
+from .tables import Table
+from .team import ENTRIES, Failed, Team, missing
 
 MB = 1e6
 GROWTH = {"glimpses": (16, 32, 64, 128), "batch_size": (32, 64, 128, 256), "hidden": (64, 128, 256, 512)}
-
-
-@dataclasses.dataclass
-class Table:
-    """A table and its rows; numbers are rounded where they are shown."""
-
-    title: str
-    head: list[str]
-    rows: list[list]
-    note: str = ""
 
 
 def step(options) -> Table:
@@ -227,9 +218,7 @@ def medians(times: dict) -> list[list]:
 
 def python(*arguments: str) -> None:
     """Run Python with this minidraw; raises subprocess.CalledProcessError if it fails."""
-    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
-    command = [sys.executable, *arguments]
-    subprocess.run(command, env=os.environ | {"PYTHONPATH": path}, check=True, stdout=subprocess.DEVNULL)
+    subprocess.run([sys.executable, *arguments], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
 
 
 TABLES = {function.__name__: function for function in (step, trained, generation, start, memory, growth)}

@@ -6,18 +6,17 @@ import shutil
 import subprocess
 import sys
 from importlib import metadata
-from pathlib import Path
 
 from minidraw import UserError
 from minidraw.backend import array_module
 from minidraw.cuda.kernels import OPTIONS, REAL, SOURCE
 
+from .. import ROOT
 from .report import Outcome
 
-ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("minidraw", "numpy", "cupy-cuda12x", "cupy-cuda13x", "torch", "jax", "jaxlib", "nvidia-cublas")
 ARCHITECTURES = ("sm_75", "sm_90")
-TESTS = ("test_cuda_kernels.py", "test_cuda_blas.py", "test_cuda_model.py", "test_cuda_step.py", "test_cuda_compile.py")
+TESTS = [f"tests/cuda/test_cuda_{part}.py" for part in ("kernels", "blas", "model", "step", "compile")]
 
 
 def versions(options, outcome: Outcome) -> None:
@@ -86,7 +85,7 @@ def compile_kernels(options, outcome: Outcome) -> None:
 
 def tests(options, outcome: Outcome) -> None:
     """Run the tests of the kernels; where g++ or pytest are missing they say so."""
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *(f"tests/{name}" for name in TESTS)]
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *TESTS]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     outcome.notes += [line for line in done.stdout.splitlines() if line.startswith(("FAILED", "ERROR", "SKIPPED"))][:20]
     outcome.notes += (done.stdout.strip() or done.stderr.strip()).splitlines()[-1:]

@@ -1,17 +1,13 @@
-"""python -m gpucheck.rivals JOB: measure another library's DRAW of tools/contestants on the GPU; print a line of JSON.
+"""python -m tools.gpu_check.rivals JOB: measure another library's DRAW of tools/bench on the GPU; print a line of JSON.
 
 JOB is JSON: library, way, precision, config, batch, seconds.
 """
 
 import json
 import sys
-from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
-
-from contestants import problem
-
-from gpucheck.speed import median
+from ..bench import problem
+from .speed import median
 
 
 def torch_on_gpu(job: dict, what: problem.Problem) -> tuple:
@@ -21,9 +17,9 @@ def torch_on_gpu(job: dict, what: problem.Problem) -> tuple:
     torch.set_default_device("cuda")  # where the contestant's tensors are then made
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = job["precision"] == "tf32"
     if job["way"] == "compiled":
-        from contestants import torch_compiled as module
+        from ..bench import torch_compiled as module
     else:
-        from contestants import torch_draw as module
+        from ..bench import torch_draw as module
     contestant, wait = module.Contestant(what, "hoisted", threads=1), torch.cuda.synchronize
     if job["way"] != "graph":
         return contestant, contestant.run, wait
@@ -46,7 +42,7 @@ def jax_on_gpu(job: dict, what: problem.Problem) -> tuple:
     if jax.default_backend() == "cpu":
         raise SystemExit("JAX sees no GPU")
     jax.config.update("jax_default_matmul_precision", "tensorfloat32" if job["precision"] == "tf32" else "highest")
-    from contestants import jax_draw
+    from ..bench import jax_draw
 
     contestant = jax_draw.Contestant(what, "hoisted", threads=1)
     return contestant, contestant.run, lambda: None

@@ -1,4 +1,4 @@
-"""The parts of tools/gpu_check.py."""
+"""The list of the parts, and whether there is a GPU for them."""
 
 from minidraw import UserError
 from minidraw.backend import array_module

@@ -1,4 +1,4 @@
-"""python -m contestants.serve JOB: be one process of a contestant; obey the lines on standard input.
+"""python -m tools.bench.serve JOB: be one process of a contestant; obey the lines on standard input.
 
 JOB is JSON: module, variant, config, batch, rough, part [number, count], threads, cores (to stay on) or null.
 Every answer is a line of JSON on standard output.
@@ -44,8 +44,8 @@ def main() -> None:
         answers.write(json.dumps(value) + "\n")
         answers.flush()
 
-    module = importlib.import_module(f"contestants.{job['module']}")
-    problem = importlib.import_module("contestants.problem")
+    module = importlib.import_module(f".{job['module']}", __package__)
+    problem = importlib.import_module(".problem", __package__)
     before = status(os.getpid(), "VmRSS") if sys.platform == "linux" else 0
     config = problem.DRAWConfig(**job["config"])
     whole = problem.make(config, job["batch"], job["rough"])
