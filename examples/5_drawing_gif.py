@@ -33,7 +33,7 @@ def train(steps):
     changes |= {"glimpse_warmup": 0.0, "learning_rate": 3e-3}  # all glimpses from the first update
     experiment = preset("strokes").replace(**changes, steps=steps, log_every=100, validation_images=100)
     with tempfile.TemporaryDirectory() as run:  # a run leaves a folder; of it we want the checkpoint alone
-        Trainer(experiment, data.load("strokes"), run).run()
+        Trainer(experiment, experiment.build(), data.load("strokes"), run).run()
         return checkpoints.load(run).network()
 
 

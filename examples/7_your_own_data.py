@@ -59,7 +59,7 @@ experiment = preset("strokes").replace(
     steps=steps,
     averaging=0.99,
 )
-Trainer(experiment, dataset, folder / "7_run").run()
+Trainer(experiment, experiment.build(), dataset, folder / "7_run").run()
 model = checkpoints.load(folder / "7_run").network()
 
 # Draw pictures again that it has not been trained on: the picture, then the canvas after every glimpse.

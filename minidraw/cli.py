@@ -82,7 +82,7 @@ class _Help(argparse.ArgumentDefaultsHelpFormatter):
 
 
 def filled(text: str) -> str:
-    """Be the type of an option that is a name: "" is none, and most likely a shell's variable that was never set."""
+    """Return the value of an option that is a name; refuse "", most likely a shell's variable that was never set."""
     if not text:
         raise argparse.ArgumentTypeError("must not be empty; leave the option out for its default")
     return text

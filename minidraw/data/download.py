@@ -1,4 +1,4 @@
-"""Downloads: a file from the first of its hosts that has it, whole, verified, and gone on with where it broke off."""
+"""Downloads: a file from the first of its hosts that has it, whole and verified; what broke off is continued."""
 
 import os
 import sys
@@ -28,7 +28,7 @@ def fetch(file: File, folder: Path | None) -> bytes:
 def download(file: File, folder: Path) -> Path:
     """Download `file` into `folder`, as it comes, gzipped or not, and return its path: it is there whole or not at all.
 
-    What an interruption leaves is gone on with the next time. Progress goes to stderr. Raises UserError, with each
+    What an interruption leaves is continued the next time. Progress goes to stderr. Raises UserError, with each
     host's reason, when no address gives the right file.
     """
     reasons = []

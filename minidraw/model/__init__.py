@@ -17,5 +17,4 @@ from .draw import DRAW
 from .network import Network
 from .ram import RAM
 
-# By the names that checkpoints use.
-NETWORKS: dict[str, type[Network]] = {network.name: network for network in (DRAW, RAM)}
+NETWORKS: dict[str, type[Network]] = {network.name: network for network in (DRAW, RAM)}  # as checkpoints name them

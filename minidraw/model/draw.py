@@ -67,9 +67,9 @@ class DRAWShard(Shard):
         x, noise = inputs
         trace = self.trace_for(len(x))
         straight, transposed = self.laid_out(params, job == "loss_and_grads")
-        losses = forward(trace, straight, x, noise, self.config, self.xp)
+        losses = forward(trace, straight, x, noise, self.xp)
         if job == "loss_and_grads":
-            backward(trace, transposed, grads, noise, self.config, scale, self.xp)
+            backward(trace, transposed, grads, noise, scale, self.xp)
         if job == "log_weights":
             return (log_ratio(trace.latent, trace.z, noise, self.xp) - losses[0],)
         return losses
@@ -79,9 +79,9 @@ class DRAWShard(Shard):
         trace = self.trace_for(noise.shape[1])
         params, _ = self.laid_out(params, backward=False)
         if x is None:
-            generate(trace, params, noise, self.config, self.xp)
+            generate(trace, params, noise, self.xp)
         else:
-            forward(trace, params, x, noise, self.config, self.xp)
+            forward(trace, params, x, noise, self.xp)
         return trace
 
 

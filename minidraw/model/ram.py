@@ -83,7 +83,7 @@ class RAMTrace:
     def __init__(self, alloc, config: RAMConfig, B: int):
         C, H, W = config.image_shape
         T, N, h, K = config.glimpses, config.read_size, config.hidden_size, config.classes
-        self.T, self.R = T, C * N * N
+        self.image_shape, self.T, self.R = config.image_shape, T, C * N * N
         self.lstm = LSTMTrace(alloc, T, B, self.R + h, h)  # inputs: glimpse, hidden state
         self.read = ReadTrace(alloc, T, B, C, H, W, N, S=C)
         self.logits = alloc(B, K)
@@ -101,12 +101,12 @@ class RAMTrace:
         return self.lstm.inputs[:, :, self.R :]
 
 
-def forward(trace: RAMTrace, params: dict, x: Array, config: RAMConfig, xp) -> Array:
+def forward(trace: RAMTrace, params: dict, x: Array, xp) -> Array:
     """Look at x (B, C·H·W) and return log P(label | x) for all labels, (B, K)."""
-    images = x.reshape(len(x), *config.image_shape)
+    images = x.reshape(len(x), *trace.image_shape)
     trace.h[0] = params["h0"]
     trace.lstm.cell[0] = 0.0
-    for t in range(config.glimpses):
+    for t in range(trace.T):
         window = trace.read.window[t]
         xp.matmul(trace.h[t], params["read.W"], out=window)  # eq. 21
         window += params["read.b"]
@@ -120,15 +120,13 @@ def forward(trace: RAMTrace, params: dict, x: Array, config: RAMConfig, xp) -> A
     return logits
 
 
-def backward(
-    trace: RAMTrace, params: dict, grads: dict, x: Array, hot: Array, config: RAMConfig, scale: float, xp
-) -> None:
+def backward(trace: RAMTrace, params: dict, grads: dict, x: Array, hot: Array, scale: float, xp) -> None:
     """Fill `grads` with the gradient of `scale` times the summed cross entropy; `hot` (B, K) is 1 at the label.
 
     trace.logits, which `forward` returned, is used up.
     """
     T, R = trace.T, trace.R
-    images = x.reshape(len(x), *config.image_shape)
+    images = x.reshape(len(x), *trace.image_shape)
     # cross entropy = -log softmax(logits)[label]:  dlogits = softmax(logits) - hot
     dlogits = trace.logits
     xp.exp(dlogits, out=dlogits)
@@ -173,9 +171,9 @@ class RAMShard(Shard):
         x, hot = inputs
         trace = self.trace_for(len(x))
         straight, transposed = self.laid_out(params, job == "loss_and_grads")
-        log_p = forward(trace, straight, x, self.config, self.xp).copy()  # the trace's own is overwritten
+        log_p = forward(trace, straight, x, self.xp).copy()  # the trace's own is overwritten
         if job == "loss_and_grads":
-            backward(trace, transposed, grads, x, hot, self.config, scale, self.xp)
+            backward(trace, transposed, grads, x, hot, scale, self.xp)
         return (log_p,)
 
 
@@ -226,15 +224,14 @@ class RAM(Network):
 
     def look(self, x: Array) -> tuple[np.ndarray, Windows]:
         """Return what is seen of images x (B, C, H, W), (T, B, C, N, N) before gamma, and through which windows."""
-        config = self.config
-        C, N = config.image_shape[0], config.read_size
-        x = self._checked_images(x)
+        config, x = self.config, self._checked_images(x)
         trace = self._shard.trace_for(len(x))
         with self._blas.limit(limits=self.threads):
-            forward(trace, self.params, x, config, self.xp)
+            forward(trace, self.params, x, self.xp)
         window = to_host(trace.read.window)  # (T, B, 5)
         seen = to_host(trace.glimpse) / np.exp(window[:, :, 4:])
-        return seen.reshape(config.glimpses, len(x), C, N, N), windows(window, config.image_shape, N)
+        C, N = config.image_shape[0], config.read_size
+        return seen.reshape(-1, len(x), C, N, N), windows(window, config.image_shape, N)
 
     def checked_labels(self, labels: Array, images: int) -> np.ndarray:
         """Return labels (B,) on the host. Raises UserError unless there is one for every image, each of a class."""

@@ -32,7 +32,7 @@ class Trace:
         N, M = config.read_size, config.write_size
         # Without attention the image's share of the encoder's input is the same at every step and is not repeated.
         self.R = R = P if N is None else glimpse_size(config)
-        self.T, self.D, self.Z = T, D, Z
+        self.image_shape, self.T, self.D, self.Z = config.image_shape, T, D, Z
         self.encoder = LSTMTrace(alloc, T, B, R + D + E, E)  # inputs: glimpse, h_dec, h_enc
         self.latent = LatentTrace(alloc, T, B, E, Z)
         self.decoder = LSTMTrace(alloc, T, B, Z + D, D)  # inputs: z, h_dec
@@ -101,9 +101,9 @@ def error_image_backward(trace: Trace, t: int, derror: Array, xp) -> None:
     trace.dcanvas += derror
 
 
-def encode_step(trace: Trace, t: int, params: dict, noise: Array, config: DRAWConfig, xp) -> None:
+def encode_step(trace: Trace, t: int, params: dict, noise: Array, xp) -> None:
     """Glimpse t up to z_t: look at the image and at what is still wrong, update the encoder, sample (eqs 3-6)."""
-    C, H, W = config.image_shape
+    C, H, W = trace.image_shape
     h_dec, glimpse, h_enc, z = trace.h_dec[t], trace.glimpse[t], trace.h_enc[t + 1], trace.z[t]
     if trace.read is None:
         xp.subtract(trace.images[:, 0], trace.mean[t], out=glimpse)  # eq. 17, x itself is in trace.drive
@@ -119,9 +119,9 @@ def encode_step(trace: Trace, t: int, params: dict, noise: Array, config: DRAWCo
     sample(trace.latent, t, params["latent.W"], params["latent.b"], h_enc, noise[t], z, xp)  # eq. 6
 
 
-def decode_step(trace: Trace, t: int, params: dict, config: DRAWConfig, xp) -> None:
+def decode_step(trace: Trace, t: int, params: dict, xp) -> None:
     """Glimpse t from z_t on: update the decoder and add what it writes to the canvas (eqs 7, 8)."""
-    C, H, W = config.image_shape
+    C, H, W = trace.image_shape
     h_dec = trace.h_dec[t + 1]
     lstm(trace.decoder, t, params["decoder.W"], params["decoder.b"], h_dec, xp)  # eq. 7
     trace.h_dec_for_encoder[t + 1] = h_dec
@@ -142,7 +142,7 @@ def decode_step(trace: Trace, t: int, params: dict, config: DRAWConfig, xp) -> N
     sigmoid(trace.canvas, trace.mean[t + 1], xp)
 
 
-def forward(trace: Trace, params: dict, x: Array, noise: Array, config: DRAWConfig, xp) -> tuple[Array, Array]:
+def forward(trace: Trace, params: dict, x: Array, noise: Array, xp) -> tuple[Array, Array]:
     """Draw x (B, P) again with the standard normal noise (T, B, Z).
 
     Returns the reconstruction loss of every image (B,) and the KL of every glimpse and image (T, B), in nats.
@@ -152,27 +152,27 @@ def forward(trace: Trace, params: dict, x: Array, noise: Array, config: DRAWConf
     if trace.read is None:
         xp.matmul(x, params["encoder.W"][: trace.R], out=trace.drive)
         trace.drive += params["encoder.b"]
-    for t in range(config.glimpses):
-        encode_step(trace, t, params, noise, config, xp)
-        decode_step(trace, t, params, config, xp)
+    for t in range(trace.T):
+        encode_step(trace, t, params, noise, xp)
+        decode_step(trace, t, params, xp)
     return reconstruction(x, trace.canvas, xp), divergence(trace.latent, xp)  # eqs 9, 10
 
 
-def generate(trace: Trace, params: dict, noise: Array, config: DRAWConfig, xp) -> None:
+def generate(trace: Trace, params: dict, noise: Array, xp) -> None:
     """Draw from the prior: z_t is the noise itself (eqs 13-16). The drawings are in trace.mean[1:]."""
     begin(trace, params, xp)
-    for t in range(config.glimpses):
+    for t in range(trace.T):
         trace.z[t] = noise[t]  # eq. 13
-        decode_step(trace, t, params, config, xp)  # eqs 14, 15
+        decode_step(trace, t, params, xp)  # eqs 14, 15
 
 
-def decode_step_backward(trace: Trace, t: int, params: dict, config: DRAWConfig, dh_dec: Array, xp) -> Array:
+def decode_step_backward(trace: Trace, t: int, params: dict, dh_dec: Array, xp) -> Array:
     """Reverse of decode_step, from dh_dec (B, D), the gradient of h_dec after the glimpse, and trace.dcanvas.
 
     Returns the gradient of the decoder's inputs, (B, Z + D). dh_dec is completed in place first; it may be a view of
     the decoder's dinputs, which the result overwrites.
     """
-    C, H, W = config.image_shape
+    C, H, W = trace.image_shape
     scratch = trace.scratch
     if trace.write is None:
         dpatch = trace.written[t]
@@ -189,14 +189,14 @@ def decode_step_backward(trace: Trace, t: int, params: dict, config: DRAWConfig,
 
 
 def encode_step_backward(
-    trace: Trace, t: int, params: dict, noise: Array, config: DRAWConfig, scale: float, d_dec: Array, dh_enc: Array, xp
+    trace: Trace, t: int, params: dict, noise: Array, scale: float, d_dec: Array, dh_enc: Array, xp
 ) -> None:
     """Reverse of encode_step: d_dec (B, Z + D) is the gradient of the decoder's inputs, dh_enc (B, E) that of h_enc.
 
     On return d_dec[:, Z:] and dh_enc hold the gradients of the states before the glimpse, and trace.dcanvas that of the
     canvas before it.
     """
-    C, H, W = config.image_shape
+    C, H, W = trace.image_shape
     R, D, Z = trace.R, trace.D, trace.Z
     dz, dh_dec = d_dec[:, :Z], d_dec[:, Z:]
     dh_enc += sample_backward(trace.latent, t, params["latent.W"], noise[t], dz, scale, xp)
@@ -216,20 +216,16 @@ def encode_step_backward(
     error_image_backward(trace, t, derror, xp)
 
 
-def backward(trace: Trace, params: dict, grads: dict, noise: Array, config: DRAWConfig, scale: float, xp) -> None:
+def backward(trace: Trace, params: dict, grads: dict, noise: Array, scale: float, xp) -> None:
     """Fill `grads` with the gradient of `scale` times the summed loss of the minibatch that `forward` has seen."""
-    Z = trace.Z
-    x = trace.images[:, 0]
+    x, Z = trace.images[:, 0], trace.Z
     reconstruction_backward(x, trace.mean[-1], scale, trace.dcanvas, xp)
-    trace.encoder.dcell[:] = 0.0
-    trace.decoder.dcell[:] = 0.0
-    dh_enc = trace.dh_enc
-    dh_enc[:] = 0.0
-    d_dec = trace.decoder.dinputs
-    d_dec[:] = 0.0
-    for t in reversed(range(config.glimpses)):
-        d_dec = decode_step_backward(trace, t, params, config, d_dec[:, Z:], xp)
-        encode_step_backward(trace, t, params, noise, config, scale, d_dec, dh_enc, xp)
+    dh_enc, d_dec = trace.dh_enc, trace.decoder.dinputs
+    for gradient in (trace.encoder.dcell, trace.decoder.dcell, dh_enc, d_dec):
+        gradient[:] = 0.0
+    for t in reversed(range(trace.T)):
+        d_dec = decode_step_backward(trace, t, params, d_dec[:, Z:], xp)
+        encode_step_backward(trace, t, params, noise, scale, d_dec, dh_enc, xp)
     xp.sum(d_dec[:, Z:], axis=0, out=grads["h_dec0"])
     xp.sum(dh_enc, axis=0, out=grads["h_enc0"])
     xp.sum(trace.dcanvas, axis=0, out=grads["canvas0"])

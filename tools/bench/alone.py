@@ -37,14 +37,14 @@ def step(options) -> Table:
     data = Dataset("random", images, images, images, note="for the benchmark")
     log_every, times = experiment.train.log_every, {}
     with tempfile.TemporaryDirectory() as folder:
-        trainer = Trainer(experiment, data, Path(folder))
-        inputs = trainer.minibatch(0)
+        trainer = Trainer(experiment, experiment.build(), data, Path(folder))
+        inputs = trainer.stepper.minibatch(0)
         trainer.update()
         for _ in range(options.rounds * options.runs):
             timed(times, "loss and gradients", trainer.model.loss_and_grads, *inputs)
-            timed(times, "a minibatch and its noise", trainer.minibatch, trainer.step)
+            timed(times, "a minibatch and its noise", trainer.stepper.minibatch, trainer.state.step)
             timed(times, "the whole step", trainer.update)
-            timed(times, f"a line of the log (one in {log_every} steps)", trainer.log_window)
+            timed(times, f"a line of the log (one in {log_every} steps)", trainer.log_line)
     medians = {name: statistics.median(values) for name, values in times.items()}
     gradient, _, whole, line = medians.values()
     ratio = statistics.median(

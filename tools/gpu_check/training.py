@@ -44,7 +44,8 @@ def synthetic(shape: tuple[int, int, int], images: int = 1000) -> Dataset:
 def made(experiment: Experiment, backend: str = "cupy", precision: str = "float32") -> Trainer:
     """Return a trainer on such data, with all glimpses from the first step, that writes nothing."""
     experiment = experiment.replace(glimpse_warmup=0.0)
-    return Trainer(experiment, synthetic(experiment.model.image_shape), Path("."), backend, precision=precision)
+    model = experiment.build(backend, precision=precision)
+    return Trainer(experiment, model, synthetic(experiment.model.image_shape), Path("."))
 
 
 def replay(options, outcome: Outcome) -> None:
@@ -53,17 +54,17 @@ def replay(options, outcome: Outcome) -> None:
     for name, experiment in EXPERIMENTS.items():
         launched, played, host = made(experiment), made(experiment), made(experiment, "numpy")
         settings = launched.config.batch_size, launched.config.clip, launched.config.seed
-        launched.on_device = TrainingStep(launched.task, launched.adam, *settings, capture=False)
+        launched.stepper.device = TrainingStep(launched.task, launched.adam, *settings, capture=False)
         for _ in range(STEPS):
             launched.update()
             played.update()
             if played.task.noisy:
-                drawn = to_host(played.on_device.inputs[-1])
+                drawn = to_host(played.stepper.device.inputs[-1])
                 host.task.inputs = with_noise(host.task, drawn)
             host.update()
-        launched.collect()
-        played.collect()
-        outcome.expect(played.on_device.graph is not None, f"{name}: there is no graph")
+        launched.stepper.collect()
+        played.stepper.collect()
+        outcome.expect(played.stepper.device.graph is not None, f"{name}: there is no graph")
         outcome.expect(played.adam.updates == STEPS, f"{name}: {played.adam.updates} updates in {STEPS} steps")
         vectors = [of.vectors() for of in (played, launched, host)]
         errors = [max(relative(one, other) for one, other in zip(vectors[0], vectors[k], strict=True)) for k in (1, 2)]
@@ -72,15 +73,16 @@ def replay(options, outcome: Outcome) -> None:
         outcome.expect(errors[0] < 1e-4, f"{name}: played back and launched differ by {errors[0]:.1e}")
         outcome.expect(errors[1] < 1e-2, f"{name}: the GPU and NumPy differ by {errors[1]:.1e}")
         outcome.expect(
-            np.allclose(played.sums[1:], host.sums[1:], 1e-3, 1e-3), f"{name}: the losses differ from NumPy's"
+            np.allclose(played.state.sums[1:], host.state.sums[1:], 1e-3, 1e-3),
+            f"{name}: the losses differ from NumPy's",
         )
         usual = played.task.examples
         played.task.examples = lambda *given, usual=usual: tuple(np.full_like(x, np.nan) for x in usual(*given))
         before = played.vectors()
         played.update()
-        played.collect()
+        played.stepper.collect()
         kept = all(np.array_equal(one, other) for one, other in zip(before, played.vectors(), strict=True))
-        outcome.expect(kept and played.skipped == 1, f"{name}: a gradient that is no number was an update")
+        outcome.expect(kept and played.state.skipped == 1, f"{name}: a gradient that is no number was an update")
     outcome.tables.append(rows)
 
 
@@ -98,10 +100,10 @@ def memory(options, outcome: Outcome) -> None:
         of = made(preset(name).replace(batch_size=options.batch_size))
         for _ in range(3):
             of.update()
-        of.collect()
-        taken, pool = free - xp.cuda.runtime.memGetInfo()[0], of.on_device.pool.total_bytes()
+        of.stepper.collect()
+        taken, pool = free - xp.cuda.runtime.memGetInfo()[0], of.stepper.device.pool.total_bytes()
         rows.append([name, options.batch_size, taken / 2**20, pool / 2**20])
-        outcome.expect(math.isfinite(of.sums[1]) and of.rows == 3, f"{name}: no finite steps")
+        outcome.expect(math.isfinite(of.state.sums[1]) and of.state.rows == 3, f"{name}: no finite steps")
         del of
         xp.get_default_memory_pool().free_all_blocks()
     outcome.tables.append(rows)

@@ -1,0 +1,168 @@
+"""Pictures as files: GIFs that play as asked and stay small, PNGs, and files that appear whole or not at all."""
+
+import os
+
+import imageio.v3 as iio
+import numpy as np
+import pytest
+from PIL import Image
+from support.boxes import H, T, W, cell, n, painted, windows
+
+from minidraw.errors import UserError
+from minidraw.model.windows import Windows
+from minidraw.pictures import writers
+from minidraw.pictures.sheets import GREEN, NOT_A_NUMBER, RED, sequence_frames, sheet
+
+
+def read_gif(path):
+    """The frames as RGB, and each one's time on the screen in milliseconds."""
+    with Image.open(path) as image:
+        durations = []
+        for k in range(image.n_frames):
+            image.seek(k)
+            durations.append(image.info["duration"])
+        assert image.info["loop"] == 0  # for ever
+    return iio.imread(path, plugin="pillow", mode="RGB", index=...), durations
+
+
+def growing(T=T, C=1, n=n):
+    """Frames that differ from one to the next by far more than a palette's step."""
+    random = np.random.default_rng(1).random((1, n, C, H, W))
+    return (random * np.linspace(0.2, 1, T).reshape(T, 1, 1, 1, 1)).astype(np.float32)
+
+
+def test_a_gif_plays_every_glimpse_and_holds_the_finished_sheet(tmp_path):
+    drawn = sequence_frames(growing(), windows(side=2), windows(side=4))
+    writers.write_gif(tmp_path / "new" / "folder" / "a.gif", drawn, fps=8, hold=1.5)
+    seen, durations = read_gif(tmp_path / "new" / "folder" / "a.gif")
+    assert durations == [120] * T + [1500]  # a GIF counts in hundredths of a second
+    assert seen.shape == (T + 1, *drawn[0].shape)
+    step = 255 / (writers.GREYS - 1)
+    assert np.abs(seen - np.array(drawn, np.int16)).max() < 0.75 * step
+    for t in range(T):
+        np.testing.assert_array_equal(painted(seen[t], RED), painted(drawn[t], RED))
+        np.testing.assert_array_equal(painted(seen[t], GREEN), painted(drawn[t], GREEN))
+    assert not painted(seen[T], RED).any()
+    assert [path.name for path in (tmp_path / "new" / "folder").iterdir()] == ["a.gif"]
+
+
+def test_frames_that_are_equal_keep_their_time(tmp_path):
+    drawn = sequence_frames(growing()[[0, 1, 1, 1, 2, 3, 3]])
+    writers.write_gif(tmp_path / "a.gif", drawn, fps=10, hold=2)
+    assert read_gif(tmp_path / "a.gif")[1] == [100, 300, 100, 2100]
+
+
+def test_no_frame_is_shorter_than_browsers_play(tmp_path):
+    writers.write_gif(tmp_path / "a.gif", sequence_frames(growing()), fps=1000, hold=0)
+    assert read_gif(tmp_path / "a.gif")[1] == [20] * T
+
+
+def test_one_frame_is_a_gif_too(tmp_path):
+    for frames in (growing(T=1), growing(T=1).repeat(T, axis=0)):
+        writers.write_gif(tmp_path / "a.gif", sequence_frames(frames))
+        assert iio.imread(tmp_path / "a.gif", plugin="pillow", mode="RGB").shape == (1, *sheet(frames[0]).shape)
+
+
+def test_black_stays_black_white_white_and_a_dim_drawing_dim(tmp_path):
+    frames = np.zeros((2, n, 1, H, W), np.float32)
+    frames[:, 1] = 0.2
+    frames[1, 2] = 1
+    writers.write_gif(tmp_path / "a.gif", sequence_frames(frames, columns=n))
+    seen, _ = read_gif(tmp_path / "a.gif")
+    assert [cell(seen[1], 18, 27, 0, i).ravel()[[0, -1]].tolist() for i in range(n)] == [[0, 0], [51, 51], [255, 255]]
+
+
+@pytest.mark.parametrize("C", [2, 3])
+def test_a_colour_gif_has_the_boxes_own_colours_in_one_palette(tmp_path, C):
+    frames = growing(C=C, n=20)
+    drawn = sequence_frames(frames, windows(side=2, shape=(T, 20)), windows(side=4, shape=(T, 20)))
+    writers.write_gif(tmp_path / "a.gif", drawn)
+    seen, _ = read_gif(tmp_path / "a.gif")
+    assert len(seen) == T + 1
+    error = np.abs(seen - np.array(drawn, np.int16))
+    assert error.mean() < 8 and error.max() < 80
+    for colour in (RED, GREEN):
+        assert painted(seen[0], colour)[painted(drawn[0], colour)].mean() == 1
+    assert len(np.unique(seen.reshape(-1, 3), axis=0)) < 256
+
+
+def test_a_not_a_number_is_loud_in_a_gif(tmp_path):
+    frames = growing()
+    frames[2, 1, 0, 3, 3] = np.nan
+    writers.write_gif(tmp_path / "a.gif", sequence_frames(frames))
+    assert [painted(seen, NOT_A_NUMBER).sum() for seen in read_gif(tmp_path / "a.gif")[0]] == [0, 0, 9, 0]
+
+
+def test_a_sheet_of_64_digits_and_64_glimpses_is_less_than_two_megabytes(tmp_path):
+    glimpses, count, size, random = 64, 64, 28, np.random.default_rng(2)
+    y, x, r = random.uniform(5, 23, (3, count, 3, 1, 1))
+    row, column = np.mgrid[:size, :size]
+    digits = 1 / (1 + np.exp(3 * np.abs(np.hypot(row - y, column - x) - r / 3) - 4))  # three soft arcs each
+    digits = digits.max(axis=1)  # (n, H, W)
+    target = np.clip(6 * (2 * digits - 1), -5, 5)
+    logits, frames = np.full((count, size, size), -2.0), []
+    centre, stride = np.empty((glimpses, count, 2)), random.uniform(1, 5, (glimpses, count))
+    a = np.arange(1, size + 1)
+    for t in range(glimpses):  # each writes towards its digit through a soft window, and its noise with it
+        centre[t] = random.uniform(4, 25, (count, 2))
+        along = 1 / (1 + np.exp(2 * (np.abs(a - centre[t, :, :, None]) - 2 * stride[t, :, None, None])))  # (n, 2, A)
+        window = along[:, 1, :, None] * along[:, 0, None, :]
+        logits += window * (0.4 * (target - logits) + 0.3 * random.normal(size=logits.shape))
+        frames.append(1 / (1 + np.exp(-logits[:, None])))
+    boxes = Windows(centre, stride, random.uniform(0.3, 2, (glimpses, count)), size=5)
+    writers.write_gif(tmp_path / "a.gif", sequence_frames(np.array(frames), boxes))
+    assert 200_000 < (tmp_path / "a.gif").stat().st_size < 2_000_000
+    assert len(read_gif(tmp_path / "a.gif")[1]) == glimpses + 1
+
+
+@pytest.mark.parametrize("fps, hold", [(0, 2), (-1, 2), (float("nan"), 2), (10, -1), (10, float("inf"))])
+def test_a_speed_that_is_none_is_refused_in_one_line(tmp_path, fps, hold):
+    with pytest.raises(UserError, match="fps") as caught:
+        writers.write_gif(tmp_path / "a.gif", [sheet(growing()[0])], fps=fps, hold=hold)
+    assert "\n" not in str(caught.value) and not list(tmp_path.iterdir())
+
+
+def test_a_png_comes_back_as_it_was(tmp_path):
+    picture = sheet(growing(C=3)[3])
+    writers.write_png(str(tmp_path / "new" / "a.png"), picture)
+    np.testing.assert_array_equal(iio.imread(tmp_path / "new" / "a.png"), picture)
+
+
+WRITERS = [writers.write_png, lambda path, picture: writers.write_gif(path, [picture, 255 - picture])]
+
+
+@pytest.mark.parametrize("write", WRITERS)
+@pytest.mark.parametrize("failing", ["os.replace", "os.fsync"])
+def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch, write, failing):
+    path, picture = tmp_path / "a", sheet(growing()[0])
+    write(path, picture)
+    old = path.read_bytes()
+
+    def full(*_):  # the disk is full when what was written is to reach it, or at the last step
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(failing, full)
+        with pytest.raises(UserError, match="No space left"):
+            write(path, 255 - picture)
+    assert path.read_bytes() == old and [each.name for each in tmp_path.iterdir()] == ["a"]
+    write(path, 255 - picture)
+    assert path.read_bytes() != old
+
+
+@pytest.mark.parametrize("write", WRITERS)
+def test_a_place_that_cannot_be_written_is_one_line(tmp_path, write):
+    (tmp_path / "file").write_text("not a folder")
+    (tmp_path / "folder").mkdir()
+    for place in (tmp_path / "file" / "a.gif", tmp_path / "folder", "."):
+        with pytest.raises(UserError, match="cannot write") as caught:
+            write(place, sheet(growing()[0]))
+        assert "\n" not in str(caught.value)
+    assert sorted(each.name for each in tmp_path.rglob("*")) == ["file", "folder"]
+
+
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="the superuser may write anywhere")
+def test_a_read_only_folder_is_one_line(tmp_path):
+    tmp_path.chmod(0o500)
+    with pytest.raises(UserError, match="Permission denied"):
+        writers.write_png(tmp_path / "a.png", sheet(growing()[0]))
