@@ -2,11 +2,13 @@
 
 import importlib
 
+from .cli import run
+
 COMMANDS = ("train", "generate", "reconstruct", "interpolate", "evaluate", "figures", "report", "compare")
 
 
-def main() -> None:
-    """Print the commands, a line each."""
+def main(arguments: list[str]) -> None:
+    """Print the commands, a line each, whatever the arguments."""
     for name in COMMANDS:
         description = importlib.import_module(f"minidraw.{name}").parser().description
         print(f"python -m minidraw.{name:11} {description}")
@@ -14,4 +16,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -29,6 +29,15 @@ def one_line(message: object, longest: int = 200) -> str:
     return text if len(text) <= longest else f"{text[: longest // 2 - 3]} ... {text[-longest // 2 + 3 :]}"
 
 
+def reason(problem: BaseException) -> str:
+    """Return why something failed, in one line: an error's words, or its kind where it has none.
+
+    >>> reason(FileNotFoundError(2, "No such file or directory", "a.npz")), reason(EOFError())
+    ('No such file or directory', 'EOFError')
+    """
+    return one_line(getattr(problem, "strerror", None) or str(problem) or type(problem).__name__)
+
+
 def unknown(kind: str, name: str, choices: Iterable[str]) -> UserError:
     """Return the error for a `name` that is none of `choices`, with the nearest of them.
 

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from .errors import UserError
+from .errors import UserError, reason
 
 
 def write_atomic(path: str | os.PathLike, content) -> None:
@@ -27,8 +27,9 @@ def write_atomic(path: str | os.PathLike, content) -> None:
         finally:
             unfinished.unlink(missing_ok=True)
     except OSError as problem:
-        reason = problem.strerror or problem
-        raise UserError(f"cannot write {path}: {reason}; choose another file or folder, or make room") from None
+        raise UserError(
+            f"cannot write {path}: {reason(problem)}; choose another file or folder, or make room"
+        ) from None
 
 
 def is_endless(path: str | os.PathLike) -> bool:

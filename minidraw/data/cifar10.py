@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from ..errors import UserError, one_line
+from ..errors import UserError, reason
 from .images import Dataset, Images, Joined
 from .official import File
 from .places import Places
@@ -100,8 +100,7 @@ def _open_batch(path: Path, spec: Spec) -> np.ndarray:
         _check_size(path.stat().st_size, path, spec)
         records = np.asarray(np.memmap(path, np.uint8, "r", shape=(spec.rows, RECORD)))
     except OSError as error:
-        reason = error.strerror or one_line(error)
-        raise UserError(f"cannot read {path}: {reason}; CIFAR-10 is {', '.join(BATCHES)}") from error
+        raise UserError(f"cannot read {path}: {reason(error)}; CIFAR-10 is {', '.join(BATCHES)}") from error
     return _check_labels(records, path)
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..errors import UserError, one_line
+from ..errors import UserError, one_line, reason
 
 CHANNELS = (1, 2, 3, 4)
 MOST = 8 << 30  # bytes of an array in an .npz, which must be in memory at once
@@ -29,9 +29,7 @@ class Array:
         except MemoryError:
             raise UserError(f"{path} is too large for the memory; save it as .npy") from None
         except Exception as error:  # damaged files make NumPy raise nearly anything
-            raise UserError(
-                f"{path} cannot be read as an array: {one_line(str(error) or type(error).__name__)}"
-            ) from error
+            raise UserError(f"{path} cannot be read as an array: {reason(error)}") from error
         self.array = _channels_first(array, path)  # (n, C, H, W)
         self.shape = self.array.shape[1:]
         self.scale = self._scale()

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps
 
-from ..errors import UserError, one_line
+from ..errors import UserError, reason
 
 LARGEST, USUAL = 128, 64  # pixels: the longest side that is kept as it is; the side of a square otherwise
 # Formats left out: EPS starts another program, the others hold no pictures that Pillow itself can read.
@@ -117,5 +117,4 @@ def _opened(path: Path) -> Iterator[Image.Image]:
         except Image.UnidentifiedImageError as error:
             raise UserError(f"{path} is no picture; mend it or remove it") from error
         except Exception as error:  # damaged pictures make Pillow raise nearly anything
-            reason = getattr(error, "strerror", None) or one_line(error) or type(error).__name__
-            raise UserError(f"{path} cannot be read as a picture: {reason}; mend it or remove it") from error
+            raise UserError(f"{path} cannot be read as a picture: {reason(error)}; mend it or remove it") from error

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..errors import UserError, one_line
+from ..errors import UserError, one_line, reason
 from ..files import write_atomic
 
 CHUNK = 1 << 20  # bytes read at once
@@ -132,4 +132,4 @@ def _refusal(path: Path, what: str) -> Iterator[None]:
     except _WrongError as wrong:
         raise UserError(f"{path} is {what}: {wrong}; delete it or put the right one there") from wrong
     except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror or one_line(error)}") from error
+        raise UserError(f"cannot read {path}: {reason(error)}") from error

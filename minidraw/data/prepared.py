@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..errors import UserError, one_line
+from ..errors import UserError, reason
 from .download import download, unfinished
 from .official import File, is_official, stamp
 from .places import Places
@@ -136,8 +136,7 @@ def write(path: Path, source: dict, row: tuple[int, ...], n: int, blocks: Iterat
             os.fsync(file.fileno())
         os.replace(unfinished, path)
     except OSError as error:
-        reason = error.strerror or one_line(error)
-        raise UserError(f"cannot write {path}: {reason}; let MINIDRAW_CACHE name a folder with room") from error
+        raise UserError(f"cannot write {path}: {reason(error)}; let MINIDRAW_CACHE name a folder with room") from error
     finally:
         with contextlib.suppress(OSError):
             unfinished.unlink(missing_ok=True)

@@ -12,7 +12,7 @@ from typing import BinaryIO
 import numpy as np
 from PIL import Image
 
-from ..errors import UserError, one_line
+from ..errors import UserError, reason
 from .images import Dataset, Joined, unit
 from .official import File
 from .patches import cut
@@ -111,8 +111,7 @@ def _make(path: Path) -> tuple[int, Iterator[tuple[int, np.ndarray]]]:
                 try:
                     image = cut_number(content, boxes[_base(name)])
                 except Exception as error:  # damaged pictures make Pillow raise nearly anything
-                    reason = one_line(str(error) or type(error).__name__)
-                    raise UserError(f"{path}, {name}: {reason}; get the archive again") from error
+                    raise UserError(f"{path}, {name}: {reason(error)}; get the archive again") from error
                 yield row, image[None]
                 bar.update()
         if rows:
@@ -143,8 +142,7 @@ def _read_boxes(path: Path, content: BinaryIO) -> dict[str, tuple[float, float, 
                 boxes[name] = box
                 bar.update()
     except Exception as error:  # damaged files make h5py raise nearly anything
-        reason = one_line(str(error) or type(error).__name__)
-        raise UserError(f"digitStruct.mat in {path} cannot be read: {reason}") from error
+        raise UserError(f"digitStruct.mat in {path} cannot be read: {reason(error)}") from error
     return boxes
 
 

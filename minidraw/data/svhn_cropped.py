@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..errors import UserError, one_line
+from ..errors import UserError, one_line, reason
 from .cifar10 import RECORD, from_records
 from .images import Dataset
 from .official import File
@@ -58,8 +58,8 @@ def _make(path: Path) -> tuple[int, Iterator[tuple[int, np.ndarray]]]:
     """Return the number of digits in a MATLAB file, and their records: label, red, green and blue plane."""
     import scipy.io  # here, since importing it takes longer than a start from the cache
 
-    def wrong(reason: object) -> UserError:
-        return UserError(f"{path} is not a MATLAB 5 file of SVHN's cropped digits: {one_line(reason)}")
+    def wrong(why: object) -> UserError:
+        return UserError(f"{path} is not a MATLAB 5 file of SVHN's cropped digits: {one_line(why)}")
 
     try:
         # Sizes first, from the headers alone: what is compressed can claim, and become, anything.
@@ -76,7 +76,7 @@ def _make(path: Path) -> tuple[int, Iterator[tuple[int, np.ndarray]]]:
     except UserError:
         raise
     except Exception as error:  # damaged files make scipy raise nearly anything
-        raise wrong(str(error) or type(error).__name__) from error
+        raise wrong(reason(error)) from error
     if labels.min() < 1 or labels.max() > 10:
         raise wrong(f"its labels are {labels.min()} to {labels.max()}, not 1 to 10")
 

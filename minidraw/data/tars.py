@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
-from ..errors import UserError, one_line
+from ..errors import UserError, one_line, reason
 from .official import CHUNK
 
 SMALL = 64 << 20  # bytes of a member that are held in memory; a larger one is in a nameless temporary file
@@ -42,7 +42,7 @@ def members(path: Path, most: Callable[[str], int]) -> Iterator[tuple[str, Binar
     except (EOFError, zlib.error, gzip.BadGzipFile, tarfile.TarError) as error:
         raise UserError(f"{path} is damaged or no tar.gz archive ({one_line(error)}); get it again") from error
     except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror or one_line(error)}") from error
+        raise UserError(f"cannot read {path}: {reason(error)}") from error
 
 
 def _check(path: Path, member: tarfile.TarInfo) -> None:

@@ -11,7 +11,7 @@ from PIL import Image, ImageOps
 from scipy import ndimage
 
 from ..backend import to_host
-from ..errors import UserError
+from ..errors import UserError, reason
 from ..files import is_endless
 from ..model.draw import DRAW
 
@@ -171,5 +171,4 @@ def open_picture(path: str, mode: str) -> Image.Image:
             ground = "black" if mode == "L" and light and alpha.min() < 255 else "white"
             return Image.alpha_composite(Image.new("RGBA", picture.size, ground), picture).convert(mode)
     except Exception as problem:  # Pillow's decoders raise whatever comes to them
-        reason = getattr(problem, "strerror", None) or problem
-        raise UserError(f"cannot read the picture {path}: {reason}") from None
+        raise UserError(f"cannot read the picture {path}: {reason(problem)}") from None

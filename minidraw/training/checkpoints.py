@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..errors import UserError, one_line
+from ..errors import UserError, one_line, reason
 from ..files import is_endless, write_atomic
 from ..model import NETWORKS
 from ..model.network import Network
@@ -90,7 +90,7 @@ def load(path: Path | str) -> Checkpoint:
         known = f" (with the package come: {', '.join(pretrained())})" if pretrained() else ""
         raise UserError(f"there is no checkpoint {path}; python -m minidraw.train makes one{known}") from None
     except OSError as problem:
-        raise UserError(f"cannot read {path}: {problem.strerror or problem}") from None
+        raise UserError(f"cannot read {path}: {reason(problem)}") from None
     except Exception as problem:  # a damaged file can make zipfile, json, NumPy and the configs raise anything
         raise UserError(f"{path} is not a whole checkpoint of minidraw: {one_line(problem)}") from None
 

@@ -76,20 +76,7 @@ class Record:
 class NoRecord(Record):
     """That of a process which is not the first of several: it writes nothing."""
 
-    def start(self, step: int) -> None:
+    def nothing(self, *_: Any, **__: Any) -> None:
         """Do nothing."""
 
-    def settings(self, description: dict) -> None:
-        """Do nothing."""
-
-    def line(self, **numbers: Any) -> None:
-        """Do nothing."""
-
-    def checkpoint(self, checkpoint: checkpoints.Checkpoint) -> None:
-        """Do nothing."""
-
-    def pictures(self, task: Any, seed: int, step: int, thorough: bool) -> None:
-        """Do nothing."""
-
-    def report(self, seconds: float, ended: bool, now: bool = False) -> None:
-        """Do nothing."""
+    start = settings = line = checkpoint = pictures = report = nothing

@@ -43,7 +43,7 @@ def test_two_blocks_of_the_quick_start_are_the_two_commands():
 
 
 def test_the_package_lists_its_commands(capsys):
-    importlib.import_module("minidraw.__main__").main()
+    importlib.import_module("minidraw.__main__").main([])
     lines = capsys.readouterr().out.splitlines()
     modules = {path.stem for path in (README.parent / "minidraw").glob("*.py") if "\ndef parser()" in path.read_text()}
     assert {line.split()[2].removeprefix("minidraw.") for line in lines[:-1]} == modules
