@@ -1,6 +1,6 @@
 """DRAW trained in a plain loop: minibatch, noise, gradient, Adam (sections 2 and 3 of the paper).
 
-One learns what training takes when model.py has the network and its gradient: nothing but this. The digits are
+One learns what training takes when model/draw.py has the network and its gradient: nothing but this. The digits are
 `strokes`, drawn by code. After 1,400 steps, some 20 seconds on a laptop, samples from the prior (eqs 13-16) begin to be
 digits, as in figure 6. `python -m minidraw.train` does the same for longer, with checkpoints and validation.
 

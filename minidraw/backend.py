@@ -1,4 +1,4 @@
-"""The switch between NumPy and CuPy: the only file that imports cupy, and only when it is asked for.
+"""The switch between NumPy and CuPy: the only file that imports cupy itself, and only when it is asked for.
 
 Everything else takes `xp`, the array module, as an argument; for a GPU that is CuPy with what cuda/ puts in its place.
 Arrays cross between host and device in two places: `to_device` where data enters, `to_host` where results leave. (A

@@ -1,5 +1,5 @@
 // The kernels of minidraw on a GPU. Each stands for one function of the package, which is its definition and explains
-// its mathematics; parts.py calls them behind the same names. Letters are those of the Python files.
+// its mathematics; fused.py calls them behind the same names. Letters are those of the Python files.
 //
 // The text is compiled once for float and once for double (REAL). It includes nothing, so that g++ can compile it too
 // and the tests can run it without a GPU. Every matrix lies in rows; "stride" is the distance of two rows in elements.

@@ -1,6 +1,7 @@
 """The data sets, by name. `load("strokes")` needs nothing; the others find, or download and verify, official files.
 
-To add one, write a file beside this one with a loader, and enter it in `_LOADERS`:
+To add one, write a file beside this one with a loader, and enter it in `_LOADERS` (File is of official.py, Dataset and
+Images are of images.py; size and sha256 are those of the file unzipped):
 
     FILE = File("faces.bin", size=1234, sha256="...", urls=("https://.../faces.bin.gz",))
 

@@ -195,7 +195,7 @@ class WriteTrace:
         self.dwindow = alloc(T, B, 5)
         self.x = FilterTrace(alloc, T, B, W, N)
         self.y = FilterTrace(alloc, T, B, H, N)
-        self.patch = self.dpatch = alloc(T, B, C, N, N)  # as the decoder emits it; on the way back its gradient
+        self.patch = self.dpatch = alloc(T, B, C, N, N)  # one memory: as the decoder emits it; later its gradient
         self.scaled = alloc(T, B, C, N, N)  # divided by gamma
         self.columns = alloc(B, C, H, N)
         self.dcolumns = alloc(B, C, H, N)

@@ -65,7 +65,7 @@ def _is_count(value: Any) -> bool:
 
 
 def glimpse_size(config: DRAWConfig) -> int:
-    """Return R, the number of values read in a glimpse: image and error image, all channels (eqs 17, 27)."""
+    """Return the number of values read in a glimpse: image and error image, all channels (eqs 17, 27)."""
     C, H, W = config.image_shape
     return 2 * C * (H * W if config.read_size is None else config.read_size**2)
 

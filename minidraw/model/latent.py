@@ -17,7 +17,7 @@ class LatentTrace:
     """What the forward pass leaves for the backward pass, for all time steps."""
 
     def __init__(self, alloc, T: int, B: int, E: int, Z: int):
-        self.q = self.dq = alloc(T, B, 2 * Z)  # mu, log sigma; their gradients once the backward pass was there
+        self.q = self.dq = alloc(T, B, 2 * Z)  # one memory: mu, log sigma; on the way back their gradients
         self.sigma = alloc(T, B, Z)
         self.scratch = alloc(B, Z)
         self.dh_enc = alloc(B, E)
@@ -28,10 +28,10 @@ def sample(trace: LatentTrace, t: int, W: Array, b: Array, h_enc: Array, noise: 
     """Draw z_t (B, Z) from q(z_t | h_enc (B, E)) with the standard normal `noise` (B, Z)."""
     Z = z.shape[1]
     q, sigma = trace.q[t], trace.sigma[t]
-    xp.matmul(h_enc, W, out=q)  # (B, 2Z)
+    xp.matmul(h_enc, W, out=q)  # eqs 1, 2, (B, 2Z)
     q += b
-    xp.exp(q[:, Z:], out=sigma)  # eq. 2
-    xp.multiply(sigma, noise, out=z)
+    xp.exp(q[:, Z:], out=sigma)
+    xp.multiply(sigma, noise, out=z)  # eq. 6
     z += q[:, :Z]
 
 

@@ -17,10 +17,11 @@ class LSTMTrace:
 
     def __init__(self, alloc, T: int, B: int, K: int, h: int):
         self.inputs = alloc(T + 1, B, K)  # row t: what step t sees; row T: what the last step leaves for a next one
-        self.gates = self.dgates = alloc(T, B, 4 * h)  # i, f, o, g; d(loss)/d(a) once the backward pass was there
+        # One memory: i, f, o, g on the way forward; lstm_backward(t) puts d(loss)/d(a_t) over those of step t.
+        self.gates = self.dgates = alloc(T, B, 4 * h)
         self.cell = alloc(T + 1, B, h)  # cell[t] is the state before step t
         self.tanh_cell = alloc(B, h)  # scratch
-        self.inflow = alloc(B, 4 * h)  # scratch: gradient of the gates
+        self.inflow = alloc(B, 4 * h)  # scratch: d(loss)/d(i, f, o, g), before the nonlinearities
         self.product = alloc(B, 4 * h)  # scratch: that times the gates
         self.dinputs = alloc(B, K)  # gradient of one step's inputs
         self.dcell = alloc(B, h)  # running gradient of the cell state

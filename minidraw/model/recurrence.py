@@ -42,9 +42,9 @@ class Trace:
         self.drive = alloc(B, 4 * E) if N is None else None  # what x contributes to the encoder's gates
         self.mean = alloc(T + 1, B, P)  # sigmoid(canvas): mean[0] before the first glimpse, mean[t + 1] after glimpse t
         self.canvas = alloc(B, P)  # in logits
-        self.written = alloc(T, B, P) if M is None else alloc(B, P)
+        self.written = alloc(T, B, P) if M is None else alloc(B, P)  # all T where the weight gradient wants them
         self.dcanvas = alloc(B, P)
-        self.dimage = alloc(B, P)
+        self.derror = alloc(B, P)
         self.dh_enc = alloc(B, E)
         self.scratch = alloc(B, D)
 
@@ -189,28 +189,28 @@ def decode_step_backward(trace: Trace, t: int, params: dict, dh_dec: Array, xp) 
 
 
 def encode_step_backward(
-    trace: Trace, t: int, params: dict, noise: Array, scale: float, d_dec: Array, dh_enc: Array, xp
+    trace: Trace, t: int, params: dict, noise: Array, scale: float, dinputs_dec: Array, dh_enc: Array, xp
 ) -> None:
-    """Reverse of encode_step: d_dec (B, Z + D) is the gradient of the decoder's inputs, dh_enc (B, E) that of h_enc.
+    """Reverse of encode_step, from dinputs_dec (B, Z + D), the gradient of the decoder's inputs, and dh_enc (B, E).
 
-    On return d_dec[:, Z:] and dh_enc hold the gradients of the states before the glimpse, and trace.dcanvas that of the
-    canvas before it.
+    On return dinputs_dec[:, Z:] and dh_enc hold the gradients of the states before the glimpse, trace.dcanvas that of
+    the canvas before it.
     """
     C, H, W = trace.image_shape
     R, D, Z = trace.R, trace.D, trace.Z
-    dz, dh_dec = d_dec[:, :Z], d_dec[:, Z:]
+    dz, dh_dec = dinputs_dec[:, :Z], dinputs_dec[:, Z:]
     dh_enc += sample_backward(trace.latent, t, params["latent.W"], noise[t], dz, scale, xp)
     W_enc = params["encoder.W"][R:] if trace.read is None else params["encoder.W"]
-    d_enc = lstm_backward(trace.encoder, t, W_enc, dh_enc, xp)
-    dh_enc[:] = d_enc[:, R + D :]
-    dh_dec += d_enc[:, R : R + D]
+    dinputs_enc = lstm_backward(trace.encoder, t, W_enc, dh_enc, xp)
+    dh_enc[:] = dinputs_enc[:, R + D :]
+    dh_dec += dinputs_enc[:, R : R + D]
     if trace.read is None:
-        derror = d_enc[:, :R]
+        derror = dinputs_enc[:, :R]
     else:
-        error_image(trace, t, xp)
-        glimpse, derror, scratch = trace.glimpse[t], trace.dimage, trace.scratch
+        error_image(trace, t, xp)  # once more: there is memory for one
+        glimpse, derror, scratch = trace.glimpse[t], trace.derror, trace.scratch
         images = trace.images.reshape(-1, 2 * C, H, W)
-        read_backward(trace.read, t, images, glimpse, d_enc[:, :R], derror.reshape(-1, C, H, W), xp)
+        read_backward(trace.read, t, images, glimpse, dinputs_enc[:, :R], derror.reshape(-1, C, H, W), xp)
         xp.matmul(trace.read.dwindow[t], params["read.W"].T, out=scratch)
         dh_dec += scratch
     error_image_backward(trace, t, derror, xp)
@@ -220,13 +220,13 @@ def backward(trace: Trace, params: dict, grads: dict, noise: Array, scale: float
     """Fill `grads` with the gradient of `scale` times the summed loss of the minibatch that `forward` has seen."""
     x, Z = trace.images[:, 0], trace.Z
     reconstruction_backward(x, trace.mean[-1], scale, trace.dcanvas, xp)
-    dh_enc, d_dec = trace.dh_enc, trace.decoder.dinputs
-    for gradient in (trace.encoder.dcell, trace.decoder.dcell, dh_enc, d_dec):
+    dh_enc, dinputs_dec = trace.dh_enc, trace.decoder.dinputs
+    for gradient in (trace.encoder.dcell, trace.decoder.dcell, dh_enc, dinputs_dec):
         gradient[:] = 0.0
     for t in reversed(range(trace.T)):
-        d_dec = decode_step_backward(trace, t, params, d_dec[:, Z:], xp)
-        encode_step_backward(trace, t, params, noise, scale, d_dec, dh_enc, xp)
-    xp.sum(d_dec[:, Z:], axis=0, out=grads["h_dec0"])
+        dinputs_dec = decode_step_backward(trace, t, params, dinputs_dec[:, Z:], xp)
+        encode_step_backward(trace, t, params, noise, scale, dinputs_dec, dh_enc, xp)
+    xp.sum(dinputs_dec[:, Z:], axis=0, out=grads["h_dec0"])
     xp.sum(dh_enc, axis=0, out=grads["h_enc0"])
     xp.sum(trace.dcanvas, axis=0, out=grads["canvas0"])
     weight_gradients(trace, grads, x, xp)

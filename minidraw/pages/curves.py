@@ -1,6 +1,6 @@
 """What a run's numbers look like over time, whoever draws it: the curves that belong on one chart, thinned and named.
 
-figures.py draws them with matplotlib, page.py as SVG. The numbers come from metrics.read; their names and units are
+figures.py draws them with matplotlib, report.py as SVG. The numbers come from metrics.read; their names and units are
 told in docs/metrics.md.
 """
 

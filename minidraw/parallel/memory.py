@@ -1,6 +1,7 @@
 """Memory that processes share, and arrays cut out of it.
 
-weights: params (P,), gradients (workers, P)      batch: a shard's inputs and outputs, for all shards
+There are two pieces of it: one holds the parameters (P,) and a gradient for every worker (workers, P), the other the
+inputs and outputs of a whole minibatch, of which every process reads and fills its images' part.
 """
 
 import contextlib
@@ -32,7 +33,11 @@ def shared_file(size: int):
     """
     for folder in ("/dev/shm", None):
         if folder is None or os.path.isdir(folder):
-            handle, path = tempfile.mkstemp(prefix="minidraw-", dir=folder)
+            try:
+                handle, path = tempfile.mkstemp(prefix="minidraw-", dir=folder)
+            except OSError as problem:
+                failure = problem
+                continue
             try:
                 if hasattr(os, "posix_fallocate"):
                     os.posix_fallocate(handle, 0, size)  # or a full /dev/shm would end us with a bus error later

@@ -72,12 +72,12 @@ class Shard(ABC):
             if name not in self.copies:
                 rows, columns = params[name].shape
                 self.copies[name] = pitched(rows, columns, self.arena.dtype), pitched(columns, rows, self.arena.dtype)
-            straight, turned = self.copies[name]
-            straight[:] = params[name]
+            copy, turned = self.copies[name]
+            copy[:] = params[name]
             if backward:
-                turned[:] = straight.T  # the copy's columns are read seven times faster than those of params[name]
-        forward = {name: self.copies[name][0] for name in large}
-        return params | forward, params | {name: self.copies[name][1].T for name in large}
+                turned[:] = copy.T  # the copy's columns are read seven times faster than those of params[name]
+        straight = params | {name: self.copies[name][0] for name in large}
+        return straight, params | {name: self.copies[name][1].T for name in large} if backward else straight
 
 
 def pitched(rows: int, columns: int, dtype: np.dtype) -> np.ndarray:

@@ -3,8 +3,9 @@
 NumPy's elementwise work runs on one core, so a BLAS of many threads leaves all but one idle half of the time. Threads
 of one Python process do not help either: a step is thousands of NumPy calls of a few microseconds, and handing over
 the interpreter's lock costs as much as the call (measured: no gain from two threads, 1.7 times the speed from two
-processes). A worker, see worker.py, shares memory with this process, see memory.py. Commands and answers are lines of
-JSON on its standard input and output; it ends when its input does, so none outlives this process, however it ends.
+processes). A worker, see worker.py, shares memory with this process, see memory.py. Commands are lines of
+JSON on its standard input, the answer to each is a line on its standard output; it ends when its input does, so none
+outlives this process, however it ends.
 
 Why not `multiprocessing`: what it forks copies the state of BLAS's threads and of a GPU, and what it spawns runs the
 user's script again, which then needs a guard around its main part. These are plain programs that know nothing of it.
@@ -132,8 +133,10 @@ class Workers:
             "text": True,
             "start_new_session": True,
         }
-        self.processes = [subprocess.Popen(command, env=environment, **pipes) for _ in range(count)]
-        self._end = weakref.finalize(self, _end, self.processes)
+        self.processes = []
+        self._end = weakref.finalize(self, _end_all, self.processes)
+        for _ in range(count):
+            self.processes.append(subprocess.Popen(command, env=environment, **pipes))
         self.images = 0
         with shared_file((1 + count) * self.size * self.dtype.itemsize) as path:
             block = map_file(path, self.dtype).reshape(-1, self.size)
@@ -174,7 +177,7 @@ class Workers:
             raise WorkerDied(f"a worker process died (status {process.wait()}); is there enough memory?")
 
 
-def _end(processes: list[subprocess.Popen]) -> None:
+def _end_all(processes: list[subprocess.Popen]) -> None:
     """Close the workers' input, which ends them, and wait."""
     for process in processes:
         with contextlib.suppress(BrokenPipeError):

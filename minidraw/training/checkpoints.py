@@ -2,8 +2,8 @@
 
 The file is a zip archive of .npy arrays: `header` (JSON text as bytes: format, configs, where the run stands) and flat
 float32 or float64 vectors `params`, `average`, and, to go on training, `adam_mean` and `adam_square`. Parameters lie in
-a vector in the order of config.parameter_shapes. Nothing in a file is trusted: every size is known before it is read,
-and nothing is unpacked, so that reading never takes more memory than the file is long.
+a vector in the order of the network's parameter_shapes. Nothing in a file is trusted: every size is known before it is
+read, and nothing is unpacked, so that reading never takes more memory than the file is long.
 """
 
 import dataclasses
@@ -30,7 +30,7 @@ LARGEST_HEADER = 1 << 20  # bytes
 
 @dataclasses.dataclass
 class Checkpoint:
-    """What a file holds. `state` is what the trainer needs to go on (see trainer.py); `vectors` are by VECTORS."""
+    """What a file holds. `state` is what the trainer needs to go on (see state.py); `vectors` are by VECTORS."""
 
     experiment: Experiment
     state: dict

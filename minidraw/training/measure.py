@@ -1,4 +1,4 @@
-"""What is measured on a data set, with the averaged parameters: bounds, errors, and what to compare them with.
+"""What is measured of a network on a data set: bounds, errors, and what to compare them with.
 
 The run measures with it while it goes on, `minidraw.evaluate` after it.
 """

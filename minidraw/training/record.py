@@ -1,4 +1,4 @@
-"""What a run leaves in its folder: config.json, metrics.jsonl, metrics.csv, checkpoint.npz, pictures, report.html."""
+"""What a run leaves in its folder: settings, numbers, checkpoint, pictures and page; FILES are their names."""
 
 import json
 import sys
@@ -38,7 +38,7 @@ class Record:
         write_atomic(self.folder / "config.json", (json.dumps(description, indent=2) + "\n").encode())
 
     def line(self, **numbers: Any) -> None:
-        """Add a line to metrics.jsonl, and a row to metrics.csv."""
+        """Add a line to metrics.jsonl, a row to metrics.csv, and an event to tensorboard/."""
         self.log.write(**numbers)
 
     def checkpoint(self, checkpoint: checkpoints.Checkpoint) -> None:

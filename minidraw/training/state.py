@@ -14,7 +14,7 @@ class State:
     """Counts of a run, and sums for the next line of its log."""
 
     step: int = 0  # updates so far, those included that were skipped
-    updates: int = 0  # those that were none of these
+    updates: int = 0  # those that were not; counted by Adam, and brought here for a checkpoint
     skipped: int = 0  # because their gradient was not finite
     skipped_in_a_row: int = 0  # up to now
     seconds: float = 0.0  # spent training, in all sittings
@@ -22,9 +22,9 @@ class State:
     rows: int = 0  # how many those are
     glimpses: int = 0  # that an update takes
 
-    def begin_line(self, row_length: int | None = None) -> None:
-        """Begin a line of the log; `row_length` is that of a task's rows, None: as before."""
-        self.sums, self.rows = [0.0] * (len(self.sums) if row_length is None else 2 + row_length), 0
+    def begin_line(self, row_length: int) -> None:
+        """Begin a line of the log, for rows of that length."""
+        self.sums, self.rows = [0.0] * (2 + row_length), 0
 
     def add(self, seconds: float, norm: float, row: Sequence[float]) -> None:
         """Count an update with its gradient norm and its row in the line."""
@@ -32,10 +32,11 @@ class State:
         self.rows += 1
         self.skipped_in_a_row = 0
 
-    def skip(self) -> None:
-        """Count an update that was left out."""
+    def skip(self, seconds: float) -> None:
+        """Count an update that was left out: of the line it takes time alone."""
         self.skipped += 1
         self.skipped_in_a_row += 1
+        self.sums[0] += seconds
 
     def spend(self, seconds: float) -> None:
         """Count time as training."""

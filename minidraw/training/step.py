@@ -21,6 +21,7 @@ from .state import State
 
 ORDER, IMAGES, NOISE, VALIDATION = range(4)  # streams of random numbers
 HOPELESS = 100  # updates in a row that are not finite
+UNSEEN = 100  # updates asked of a GPU before the host waits and learns what they came to
 
 
 class Diverged(UserError):
@@ -33,7 +34,7 @@ def stream(seed: int, kind: int, number: int = 0) -> np.random.Generator:
 
 
 class Epochs:
-    """Which images are in a step's minibatch: every image comes once an epoch, in fresh order."""
+    """Which images are in a step's minibatch: none twice an epoch, in fresh order; the few left over come later."""
 
     def __init__(self, images: int, batch_size: int, seed: int):
         self.images, self.batch_size, self.seed = images, batch_size, seed
@@ -95,7 +96,7 @@ class HostStep(Step):
             self.adam.update(model.flat_grads, learning_rate, clip / norm if clip and norm > clip else 1.0)
             state.add(time.perf_counter() - started, norm, row)
         else:
-            state.skip()
+            state.skip(time.perf_counter() - started)
             self.check_hope()
         state.step += 1
         state.seconds += self.ranks.mean([time.perf_counter() - started])[0]
@@ -107,19 +108,19 @@ class DeviceStep(Step):
     def __init__(self, *common: Any):
         super().__init__(*common)
         config, state = self.config, self.state
-        self.device = TrainingStep(self.task, self.adam, config.batch_size, config.clip, config.seed)
-        self.device.load(state.step, self.adam.updates, state.skipped, state.skipped_in_a_row)
+        self.gpu = TrainingStep(self.task, self.adam, config.batch_size, config.clip, config.seed)
+        self.gpu.load(state.step, self.adam.updates, state.skipped, state.skipped_in_a_row)
         self.asked = False  # whether there are updates of which nothing is known yet
 
     def take(self, learning_rate: float) -> None:
-        """Ask for the next update; every HOPELESS of them, and in `collect`, the host waits."""
+        """Ask for the next update; after UNSEEN of them, and in `collect`, the host waits."""
         started, state = time.perf_counter(), self.state
-        images = self.task.examples(self.epochs.chosen(state.step), stream(self.config.seed, IMAGES, state.step))
-        self.device.run(images, learning_rate)
+        arrays = self.task.examples(self.epochs.chosen(state.step), stream(self.config.seed, IMAGES, state.step))
+        self.gpu.run(arrays, learning_rate)
         self.asked = True
         state.step += 1
         state.spend(time.perf_counter() - started)
-        if state.step % HOPELESS == 0:
+        if state.step % UNSEEN == 0:
             self.collect()
 
     def collect(self) -> None:
@@ -128,7 +129,7 @@ class DeviceStep(Step):
             return
         started, state = time.perf_counter(), self.state
         self.asked = False
-        (_, self.adam.updates, state.skipped, state.skipped_in_a_row, rows), sums = self.device.fetch()
+        (_, self.adam.updates, state.skipped, state.skipped_in_a_row, rows), sums = self.gpu.fetch()
         state.rows += rows
         state.sums[1:] = [kept + value for kept, value in zip(state.sums[1:], sums, strict=True)]
         state.spend(time.perf_counter() - started)

@@ -1,7 +1,7 @@
 """What a network is trained to do: DRAW to draw, RAM to classify. The trainer is the same for both.
 
-A task makes the network and its minibatches, says which numbers of a step are kept and how they are logged, measures
-on held-out images, and makes pictures.
+A task has a network and the data. It makes minibatches, says which numbers of a step are kept and how they are logged,
+measures on held-out images, and makes pictures.
 """
 
 from collections.abc import Sequence

@@ -61,16 +61,16 @@ class Trainer:
         self.started = 0.0
         self.stepper: Step | None = None
         self.unroll(experiment.glimpses(0.0))
+        self.state.begin_line(self.task.row_length(self.state.glimpses))
 
     def write_to(self, folder: Path) -> None:
         """Let all that the run leaves go to `folder`."""
         self.record = NoRecord(folder) if self.ranks.rank else Record(folder)  # the first rank alone writes
 
     def unroll(self, glimpses: int) -> None:
-        """Let updates take that many glimpses from now on, and begin a line of the log for them."""
+        """Let updates take that many glimpses from now on."""
         self.model.unroll(glimpses)
         self.state.glimpses = glimpses
-        self.state.begin_line(self.task.row_length(glimpses))
         self.stepper = None  # lets go of the memory of an earlier one first
         common = self.task, self.adam, self.config, self.epochs, self.state
         if isinstance(self.model.xp, Device) and self.ranks.size == 1:
@@ -88,6 +88,7 @@ class Trainer:
             if self.state.rows:
                 self.log_line()
             self.unroll(self.experiment.glimpses(self.progress()))
+            self.state.begin_line(self.task.row_length(self.state.glimpses))
 
     def progress(self) -> float:
         """Return the share of the run that is done, 0 to 1."""
@@ -128,7 +129,7 @@ class Trainer:
                 self.update()
                 bar.update()
                 self.follow_up(bar)
-            if stopped:
+            if stopped and not state.skipped_in_a_row:
                 self.save()
         record.report(state.seconds, ended=True)
         return self.progress() >= 1
@@ -158,7 +159,7 @@ class Trainer:
             self.validate()
             bar.write(f"step {state.step}: validation {self.validation}", sys.stderr)
         # Not while updates are skipped: if the parameters have blown up, the last good ones stay.
-        if last or (state.step % config.checkpoint_every == 0 and not state.skipped_in_a_row):
+        if (last or state.step % config.checkpoint_every == 0) and not state.skipped_in_a_row:
             self.save()
         if first and drawn:
             self.draw()
@@ -201,7 +202,7 @@ class Trainer:
             seconds=state.seconds,
             skipped=state.skipped,
         )
-        state.begin_line()
+        state.begin_line(len(means))
         return words + self.of_all()
 
     def of_all(self) -> str:
@@ -223,6 +224,7 @@ class Trainer:
 
     def draw(self) -> None:
         """Write the run's pictures, by the averaged parameters."""
+        self.stepper.collect()  # or waiting for updates would count as drawing
         with self.adam.averaged(), np.errstate(all="ignore"):
             self.record.pictures(self.task, self.config.seed, self.state.step, thorough=self.progress() >= 1)
 
@@ -255,6 +257,5 @@ class Trainer:
         for name, target in zip(VECTORS, (adam.params, adam.average, adam.mean, adam.square), strict=True):
             target[:] = self.model.xp.asarray(checkpoint.vectors[name])
         adam.updates = restored.updates
-        self.state, line = restored, (restored.sums, restored.rows)
+        self.state = restored
         self.unroll(restored.glimpses)
-        self.state.sums, self.state.rows = line

@@ -5,6 +5,9 @@ between numbers that spoil a sum that takes them and must be there afterwards. S
 multiples of a warp.
 """
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 from support import strictcuda
@@ -180,14 +183,14 @@ windows = pytest.mark.parametrize("window", WINDOWS.values(), ids=WINDOWS)
 
 @configs
 @windows
-@pytest.mark.parametrize("images", ["", "dimage"], ids=["to the window", "to the images"])
+@pytest.mark.parametrize("images", ["", "derror"], ids=["to the window", "to the images"])
 @pytest.mark.parametrize("staged", [True, False])
 def test_reading(case, config, window, images, staged, monkeypatch):
     monkeypatch.setattr(fused, "MOST_SHARED", fused.MOST_SHARED if staged else 0)
     case = case(config)
     C, H, W = config.image_shape
     R = 2 * C * N * N
-    case.fill("images", "encoder.inputs", "dimage")
+    case.fill("images", "encoder.inputs", "derror")
     case.fill("read.window", scale=0.3, shift=window)
     seen = tuple(one.reshape(B, 2 * C, H, W) for one in case.at("images"))
     glimpse = columns(case.step("encoder.inputs", LAST), 0, R)
@@ -196,7 +199,7 @@ def test_reading(case, config, window, images, staged, monkeypatch):
     dglimpse = columns(case.pair(B, R + 5), 3, R + 3)
     dimages = tuple(one.reshape(B, C, H, W) for one in case.at(images)) if images else None
     case.run(attention.read_backward, case.at("read"), LAST, seen, glimpse, dglimpse, dimages)
-    case.compare(case.step("read.dwindow", LAST), "dimage")
+    case.compare(case.step("read.dwindow", LAST), "derror")
 
 
 @configs
@@ -211,3 +214,8 @@ def test_writing(case, config, window):
     case.compare("written", *(case.step(name, LAST) for name in ("write.x.F", "write.y.F", "write.scaled")))
     case.run(attention.write_backward, case.at("write"), LAST, dwritten)
     case.compare(case.step("write.dwindow", LAST), case.step("write.patch", LAST))
+
+
+@pytest.mark.parametrize("name", fused.FUSED)
+def test_every_kernel_is_compared_here_with_its_definition(name):
+    assert re.search(rf"case\.run\({re.escape(name)},", Path(__file__).read_text())

@@ -152,7 +152,7 @@ def eager_and_played(network: str, folder, between=lambda played: None) -> tuple
     """Take nine steps twice, launched one by one and played back; `between` is done to the latter after four."""
     eager, played = made(network, folder), made(network, folder)
     settings = eager.config.batch_size, eager.config.clip, eager.config.seed
-    eager.stepper.device = TrainingStep(eager.task, eager.adam, *settings, capture=False)
+    eager.stepper.gpu = TrainingStep(eager.task, eager.adam, *settings, capture=False)
     for of in (eager, played):
         for step in range(9):
             of.update()
@@ -171,13 +171,13 @@ def same(one: Trainer, other: Trainer) -> bool:
 @networks
 def test_steps_played_back_are_steps_launched_one_by_one(tmp_path, network):
     eager, played = eager_and_played(network, tmp_path)
-    assert eager.stepper.device.graph is None and played.stepper.device.graph.launches == 8
+    assert eager.stepper.gpu.graph is None and played.stepper.gpu.graph.launches == 8
     assert eager.state.rows == played.state.rows == 9 and eager.state.sums[1:] == played.state.sums[1:]
     assert same(eager, played) and all(np.isfinite(vector).all() for vector in played.vectors())
 
 
 def no_new_rate(played: Trainer) -> None:
-    played.stepper.device.kernels = type("Silent", (), {"blocks": lambda *_: None})()
+    played.stepper.gpu.kernels = type("Silent", (), {"blocks": lambda *_: None})()
 
 
 def moved(played: Trainer) -> None:
@@ -185,7 +185,7 @@ def moved(played: Trainer) -> None:
 
 
 def one_buffer(played: Trainer) -> None:
-    played.stepper.device.feed.copied[0].synchronize = played.stepper.device.feed.copied[1].synchronize = lambda: None
+    played.stepper.gpu.feed.copied[0].synchronize = played.stepper.gpu.feed.copied[1].synchronize = lambda: None
 
 
 @pytest.mark.parametrize("mistake", [no_new_rate, moved, one_buffer])
@@ -220,6 +220,7 @@ def test_a_gradient_that_is_not_finite_is_no_update(tmp_path, monkeypatch, netwo
 
 def test_a_run_without_finite_gradients_ends(tmp_path, monkeypatch):
     monkeypatch.setattr("minidraw.training.step.HOPELESS", 6)
+    monkeypatch.setattr("minidraw.training.step.UNSEEN", 6)
     of = made("ram", tmp_path, steps=40)
     of.model.params["h0"][:] = np.inf
     with pytest.raises(Diverged, match="no finite gradient for 6 updates in a row"):
@@ -249,7 +250,7 @@ def test_a_run_stopped_and_resumed(tmp_path, monkeypatch, network):
     monkeypatch.setattr(trainer.Interruptible, "__enter__", usual)
     second = made(network, tmp_path / "parts")
     second.restore(checkpoints.load(tmp_path / "parts"))
-    assert second.run() and second.stepper.device.graph.launches == (6 if network != "growing" else 5)
+    assert second.run() and second.stepper.gpu.graph.launches == (6 if network != "growing" else 5)
     assert_same_run(tmp_path / "parts", tmp_path / "whole")
 
 
@@ -259,9 +260,9 @@ def test_a_run_that_the_clock_ends_while_it_waits_for_the_device_ends_as_others_
     of = made("ram", tmp_path, minutes=0.1, **pace | {due: 2 for due in pace.keys() & {due}})
     if due in ("pictures", "prospect"):
         monkeypatch.setattr(trainer, {"pictures": "FIRST_PICTURES", "prospect": "TIMED"}[due], 0.0)
-    usual = of.stepper.device.fetch
+    usual = of.stepper.gpu.fetch
     monkeypatch.setattr(
-        of.stepper.device, "fetch", lambda: setattr(of.state, "seconds", of.state.seconds + 60.0) or usual()
+        of.stepper.gpu, "fetch", lambda: setattr(of.state, "seconds", of.state.seconds + 60.0) or usual()
     )
     assert of.run() and of.validation and of.state.step == (1 if due == "pictures" else 2)
     assert checkpoints.load(tmp_path).state["step"] == of.state.step
@@ -269,9 +270,9 @@ def test_a_run_that_the_clock_ends_while_it_waits_for_the_device_ends_as_others_
 
 def test_a_run_that_the_clock_ends_while_it_grows_ends_with_all_glimpses(tmp_path, monkeypatch):
     of = made("draw", tmp_path, minutes=0.1, glimpse_warmup=1.0, glimpse_start=0.4, log_every=2)
-    usual = of.stepper.device.fetch
+    usual = of.stepper.gpu.fetch
     monkeypatch.setattr(
-        of.stepper.device, "fetch", lambda: setattr(of.state, "seconds", of.state.seconds + 60.0) or usual()
+        of.stepper.gpu, "fetch", lambda: setattr(of.state, "seconds", of.state.seconds + 60.0) or usual()
     )
     assert of.run() and of.validation.endswith("latent 0.00)") and of.state.step == 2
     assert metrics(tmp_path)[-1]["glimpses"] == checkpoints.load(tmp_path).glimpses() == 3
@@ -313,7 +314,7 @@ def test_without_graphs_it_goes_on(tmp_path, monkeypatch, capsys, reason):
     assert capsys.readouterr().err.startswith(said)
     for _ in range(4):
         usual.update()
-    assert of.stepper.device.graph is None and usual.stepper.device.graph is not None
+    assert of.stepper.gpu.graph is None and usual.stepper.gpu.graph is not None
     assert same(of, usual)
 
 

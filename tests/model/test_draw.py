@@ -321,6 +321,13 @@ def test_copies_of_matrices_are_the_matrices(combination, monkeypatch):
         np.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-12)
 
 
+def test_without_a_backward_pass_both_layouts_are_that_of_the_forward(monkeypatch):
+    monkeypatch.setattr("minidraw.parallel.shard.LARGE", 1)
+    model, _, _ = prepared()
+    forward, backward = model._shard.laid_out(model.params, backward=False)
+    assert backward is forward and all(np.array_equal(forward[name], model.params[name]) for name in model.params)
+
+
 def test_rows_of_copies_do_not_begin_a_power_of_two_apart():
     for columns in (200, 256, 1024, 4096, 520):
         matrix = pitched(3, columns, np.dtype("float32"))

@@ -163,6 +163,34 @@ def test_without_room_in_dev_shm_a_file_elsewhere_serves(alone, always, monkeypa
     assert not any(os.path.exists(path) for path in always)
 
 
+def test_where_dev_shm_may_not_be_written_a_file_elsewhere_serves(alone, monkeypatch):
+    make = tempfile.mkstemp
+
+    def forbidden(*args, dir=None, **kwargs):
+        if dir is not None:
+            raise PermissionError(13, "Permission denied")
+        return make(*args, **kwargs)
+
+    monkeypatch.setattr(tempfile, "mkstemp", forbidden)
+    monkeypatch.setattr(os.path, "isdir", lambda path: True)
+    assert math.isclose(network(2).loss(*data(33)).total, alone.loss(*data(33)).total, rel_tol=1e-12)
+
+
+def test_a_worker_that_cannot_be_started_leaves_none_of_the_others(monkeypatch):
+    started, usual = [], subprocess.Popen
+
+    def second_fails(*args, **kwargs):
+        if started:
+            raise OSError(11, "Resource temporarily unavailable")
+        started.append(usual(*args, **kwargs))
+        return started[0]
+
+    monkeypatch.setattr(subprocess, "Popen", second_fails)
+    with pytest.raises(OSError, match="temporarily"):
+        network(3).loss(*data(33))
+    assert started[0].poll() is not None
+
+
 def test_a_mistake_in_the_parent_leaves_no_answer_behind(alone, monkeypatch):
     """An exception during the first shard, then a call of another kind: its answer is not the old one."""
     model = network(2)

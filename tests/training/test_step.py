@@ -5,7 +5,7 @@ import math
 
 import numpy as np
 import pytest
-from support.runs import metrics, options, run, trainer
+from support.runs import interrupt, metrics, options, run, trainer
 
 from minidraw.model.draw import DRAW, Loss
 from minidraw.training import checkpoints
@@ -85,6 +85,25 @@ def test_a_run_that_blows_up_keeps_its_last_good_checkpoint_and_says_what_to_do(
     assert "Warning" not in capfd.readouterr().err
     for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines():
         json.loads(line, parse_constant=pytest.fail)
+
+
+@pytest.mark.parametrize("ending", ["interrupted", "at its end"])
+def test_a_run_that_ends_while_updates_are_skipped_keeps_its_last_good_checkpoint(tmp_path, monkeypatch, ending):
+    spoil(monkeypatch, lambda step: step >= 9)
+    of = trainer(tmp_path, steps=20)
+    if ending == "interrupted":
+        interrupt(of, 13, monkeypatch)
+    assert of.run() == (ending == "at its end") and of.state.skipped_in_a_row == of.state.step - 9
+    assert checkpoints.load(tmp_path).state["step"] == 7
+
+
+def test_a_skipped_update_takes_time_and_is_in_no_mean(tmp_path, monkeypatch):
+    spoil(monkeypatch, lambda step: step == 1)
+    of = trainer(tmp_path)
+    of.update()
+    before = list(of.state.sums)
+    of.update()
+    assert of.state.sums[0] > before[0] and of.state.sums[1:] == before[1:] and of.state.rows == 1
 
 
 def test_a_checkpoint_names_its_vectors_rightly(tmp_path):

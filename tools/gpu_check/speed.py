@@ -100,9 +100,9 @@ def gradients(options, name: str, precision: str, captured: bool) -> float:
 def steps(options, name: str, precision: str, captured: bool) -> float:
     """Return the milliseconds of a training step as a run takes it."""
     of = made(preset(name).replace(batch_size=options.batch_size), precision=precision)
-    of.stepper.device.capture = captured
-    ms = median(of.update, of.stepper.device.stream.synchronize, options.seconds)
-    if captured and of.stepper.device.graph is None:
+    of.stepper.gpu.capture = captured
+    ms = median(of.update, of.stepper.gpu.stream.synchronize, options.seconds)
+    if captured and of.stepper.gpu.graph is None:
         raise RuntimeError("there is no graph")
     return ms
 

@@ -54,17 +54,17 @@ def replay(options, outcome: Outcome) -> None:
     for name, experiment in EXPERIMENTS.items():
         launched, played, host = made(experiment), made(experiment), made(experiment, "numpy")
         settings = launched.config.batch_size, launched.config.clip, launched.config.seed
-        launched.stepper.device = TrainingStep(launched.task, launched.adam, *settings, capture=False)
+        launched.stepper.gpu = TrainingStep(launched.task, launched.adam, *settings, capture=False)
         for _ in range(STEPS):
             launched.update()
             played.update()
             if played.task.noisy:
-                drawn = to_host(played.stepper.device.inputs[-1])
+                drawn = to_host(played.stepper.gpu.inputs[-1])
                 host.task.inputs = with_noise(host.task, drawn)
             host.update()
         launched.stepper.collect()
         played.stepper.collect()
-        outcome.expect(played.stepper.device.graph is not None, f"{name}: there is no graph")
+        outcome.expect(played.stepper.gpu.graph is not None, f"{name}: there is no graph")
         outcome.expect(played.adam.updates == STEPS, f"{name}: {played.adam.updates} updates in {STEPS} steps")
         vectors = [of.vectors() for of in (played, launched, host)]
         errors = [max(relative(one, other) for one, other in zip(vectors[0], vectors[k], strict=True)) for k in (1, 2)]
@@ -101,7 +101,7 @@ def memory(options, outcome: Outcome) -> None:
         for _ in range(3):
             of.update()
         of.stepper.collect()
-        taken, pool = free - xp.cuda.runtime.memGetInfo()[0], of.stepper.device.pool.total_bytes()
+        taken, pool = free - xp.cuda.runtime.memGetInfo()[0], of.stepper.gpu.pool.total_bytes()
         rows.append([name, options.batch_size, taken / 2**20, pool / 2**20])
         outcome.expect(math.isfinite(of.state.sums[1]) and of.state.rows == 3, f"{name}: no finite steps")
         del of
