@@ -14,7 +14,7 @@ import numpy as np
 from ..backend import Array, fused
 
 # The columns of a window's parameters (eq. 21), with the tildes left out: delta in pixels is that of eq. 24.
-PARAMETERS = ("gX", "gY", "log sigma²", "log delta", "log gamma")
+G_X, G_Y, LOG_VARIANCE, LOG_DELTA, LOG_GAMMA = range(5)
 
 
 class FilterTrace:
@@ -44,9 +44,9 @@ def stride_pixels(log_delta: Array, longest: int, N: int, xp) -> Array:
 def place(window: Array, A: int, longest: int, N: int, axis: int, xp) -> tuple[Array, Array]:
     """Return the filters' centres along one side (B, N), in pixels from 1 to A, and their stride delta (B, 1).
 
-    `window` (B, 5) holds PARAMETERS; axis 0 is x (width A), axis 1 is y (height A); `longest` is max(width, height).
+    `window` (B, 5) has the columns above; axis 0, G_X, is x (width A), axis 1 is y (height A); `longest` is the longer.
     """
-    delta = stride_pixels(window[:, 3, None], longest, N, xp)  # eq. 24
+    delta = stride_pixels(window[:, LOG_DELTA, None], longest, N, xp)  # eq. 24
     return centre_pixels(window[:, axis, None], A) + grid(N, window, xp) * delta, delta  # eqs 19, 20
 
 
@@ -91,7 +91,7 @@ def filterbank(trace: FilterTrace, t: int, window: Array, longest: int, axis: in
     xp.subtract(xp.arange(1, A + 1, dtype=F.dtype), nearest[:, :, None], out=offset)
     xp.add(offset, remainder[:, :, None], out=F)
     F *= offset
-    F *= (-0.5 * xp.exp(-window[:, 2]))[:, None, None]  # -1 / (2 sigma²)
+    F *= (-0.5 * xp.exp(-window[:, LOG_VARIANCE]))[:, None, None]  # -1 / (2 sigma²)
     exponent, term = faintest(F.dtype)
     xp.clip(F, exponent, 0.0, out=F)  # NumPy's maximum with a number takes longer
     xp.exp(F, out=F)
@@ -110,7 +110,7 @@ def filterbank_backward(trace: FilterTrace, t: int, window: Array, longest: int,
     dlogits -= product
     # logits = -(a - mu)² / (2 sigma²), less a constant of the row:  dmu = Σ_a dlogits (a - mu) / sigma², and
     # Σ_a dlogits = 0, so a* serves for mu
-    precision = xp.exp(-window[:, 2])[:, None]  # 1 / sigma²  (B, 1)
+    precision = xp.exp(-window[:, LOG_VARIANCE])[:, None]  # 1 / sigma²  (B, 1)
     xp.subtract(xp.arange(1, A + 1, dtype=F.dtype), trace.nearest[t][:, :, None], out=offset)
     dlogits *= offset
     row_sums(dlogits, dmu, xp)  # still to be multiplied by the precision
@@ -119,12 +119,12 @@ def filterbank_backward(trace: FilterTrace, t: int, window: Array, longest: int,
     dvariance = row_sums(dlogits, trace.row, xp)
     dvariance += dmu * trace.remainder[t]
     dvariance *= 0.5 * precision
-    dwindow[:, 2] += dvariance.sum(axis=1)
+    dwindow[:, LOG_VARIANCE] += dvariance.sum(axis=1)
     dmu *= precision
     # mu_i = g + (i - N/2 - 0.5) delta
     dwindow[:, axis] += dmu.sum(axis=1) * ((A + 1) / 2)  # eqs 22, 23
-    delta = stride_pixels(window[:, 3], longest, N, xp)  # d delta / d log delta = delta
-    dwindow[:, 3] += xp.matmul(dmu, grid(N, window, xp)) * delta
+    delta = stride_pixels(window[:, LOG_DELTA], longest, N, xp)  # d delta / d log delta = delta
+    dwindow[:, LOG_DELTA] += xp.matmul(dmu, grid(N, window, xp)) * delta
 
 
 class ReadTrace:
@@ -156,7 +156,7 @@ def read(trace: ReadTrace, t: int, images: Array, glimpse: Array, xp) -> None:
     N = F_X.shape[1]
     xp.matmul(images.reshape(B, S * H, W), F_X.transpose(0, 2, 1), out=trace.columns[t].reshape(B, S * H, N))
     xp.matmul(F_Y[:, None], trace.columns[t], out=trace.patch)
-    xp.multiply(trace.patch.reshape(B, S * N * N), xp.exp(window[:, 4, None]), out=glimpse)
+    xp.multiply(trace.patch.reshape(B, S * N * N), xp.exp(window[:, LOG_GAMMA, None]), out=glimpse)
 
 
 @fused
@@ -171,8 +171,8 @@ def read_backward(trace: ReadTrace, t: int, images: Array, glimpse: Array, dglim
     # glimpse = gamma patch:  dlog gamma = Σ dglimpse glimpse
     flat = dpatch.reshape(B, S * N * N)
     xp.multiply(dglimpse, glimpse, out=flat)
-    xp.sum(flat, axis=1, out=dwindow[:, 4])
-    xp.multiply(dglimpse, xp.exp(window[:, 4, None]), out=flat)
+    xp.sum(flat, axis=1, out=dwindow[:, LOG_GAMMA])
+    xp.multiply(dglimpse, xp.exp(window[:, LOG_GAMMA, None]), out=flat)
     # patch = F_Y columns:  dF_Y = Σ_S dpatch columns^T,  dcolumns = F_Y^T dpatch
     xp.matmul(dpatch, trace.columns[t].transpose(0, 1, 3, 2), out=trace.dF)
     xp.sum(trace.dF, axis=1, out=trace.y.dF)
@@ -210,7 +210,7 @@ def write(trace: WriteTrace, t: int, written: Array, xp) -> None:
     F_X = filterbank(trace.x, t, window, max(H, W), 0, xp)
     F_Y = filterbank(trace.y, t, window, max(H, W), 1, xp)
     N = F_X.shape[1]
-    xp.multiply(trace.patch[t], xp.exp(-window[:, 4])[:, None, None, None], out=scaled)
+    xp.multiply(trace.patch[t], xp.exp(-window[:, LOG_GAMMA])[:, None, None, None], out=scaled)
     xp.matmul(F_Y.transpose(0, 2, 1)[:, None], scaled, out=trace.columns)
     xp.matmul(trace.columns.reshape(B, C * H, N), F_X, out=written.reshape(B, C * H, W))
 
@@ -235,8 +235,8 @@ def write_backward(trace: WriteTrace, t: int, dwritten: Array, xp) -> None:
     xp.matmul(F_Y[:, None], dcolumns, out=dpatch)
     # scaled = patch / gamma:  dlog gamma = -Σ dscaled scaled,  dpatch = dscaled / gamma
     scaled *= dpatch
-    xp.sum(scaled.reshape(B, C * N * N), axis=1, out=dwindow[:, 4])
-    dwindow[:, 4] *= -1.0
-    dpatch *= xp.exp(-window[:, 4])[:, None, None, None]
+    xp.sum(scaled.reshape(B, C * N * N), axis=1, out=dwindow[:, LOG_GAMMA])
+    dwindow[:, LOG_GAMMA] *= -1.0
+    dpatch *= xp.exp(-window[:, LOG_GAMMA])[:, None, None, None]
     filterbank_backward(trace.x, t, window, max(H, W), 0, dwindow, xp)
     filterbank_backward(trace.y, t, window, max(H, W), 1, dwindow, xp)

@@ -17,7 +17,7 @@ from ..backend import Array, to_device, to_host
 from ..errors import UserError
 from ..parallel.memory import parameter_views
 from ..parallel.shard import Shard
-from .attention import ReadTrace, read, read_backward
+from .attention import LOG_GAMMA, LOG_VARIANCE, ReadTrace, read, read_backward
 from .config import check_counts, check_grid, check_image_shape
 from .lstm import LSTMTrace, lstm, lstm_backward, lstm_weight_gradients
 from .network import Network
@@ -73,7 +73,7 @@ def start_values(config: RAMConfig, seed: int) -> np.ndarray:
     params["read.W"] *= 0.1
     params["lstm.b"][config.hidden_size : 2 * config.hidden_size] = 1.0
     stride = (max(config.image_shape[1:]) - 1) / (config.read_size - 1)
-    params["read.b"][2] = 2 * math.log(stride / 2)
+    params["read.b"][LOG_VARIANCE] = 2 * math.log(stride / 2)
     return flat
 
 
@@ -229,7 +229,7 @@ class RAM(Network):
         with self._blas.limit(limits=self.threads):
             forward(trace, self.params, x, self.xp)
         window = to_host(trace.read.window)  # (T, B, 5)
-        seen = to_host(trace.glimpse) / np.exp(window[:, :, 4:])
+        seen = to_host(trace.glimpse) / np.exp(window[:, :, LOG_GAMMA:])
         C, N = config.image_shape[0], config.read_size
         return seen.reshape(-1, len(x), C, N, N), windows(window, config.image_shape, N)
 

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .attention import centre_pixels, stride_pixels
+from .attention import LOG_DELTA, LOG_VARIANCE, centre_pixels, stride_pixels
 
 
 class Windows(NamedTuple):
@@ -24,5 +24,5 @@ def windows(parameters: np.ndarray, image_shape: tuple[int, int, int], N: int) -
     """Translate windows' parameters (T, n, 5) into pixels (eqs 22-24)."""
     _, H, W = image_shape
     centre = np.stack([centre_pixels(parameters[..., axis], A) for axis, A in enumerate((W, H))], axis=-1)
-    stride = stride_pixels(parameters[..., 3], max(H, W), N, np)
-    return Windows(centre, stride, np.exp(0.5 * parameters[..., 2]), N)
+    stride = stride_pixels(parameters[..., LOG_DELTA], max(H, W), N, np)
+    return Windows(centre, stride, np.exp(0.5 * parameters[..., LOG_VARIANCE]), N)
