@@ -318,6 +318,15 @@ def test_without_graphs_it_goes_on(tmp_path, monkeypatch, capsys, reason):
     assert same(of, usual)
 
 
+def test_waiting_for_the_device_is_not_drawing(tmp_path, monkeypatch):
+    of, seen = made("draw", tmp_path), []
+    monkeypatch.setattr(of.record, "pictures", lambda *_, **__: seen.append(of.state.rows))
+    for _ in range(2):
+        of.update()
+    of.draw()
+    assert seen == [2]
+
+
 def test_the_host_learns_nothing_between_lines_of_the_log(tmp_path):
     of = made("draw", tmp_path)
     for _ in range(2):
