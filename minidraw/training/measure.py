@@ -12,8 +12,8 @@ from tqdm import tqdm
 
 from ..data.images import mean_image
 from ..errors import UserError
+from ..model import likelihood
 from ..model.draw import DRAW, draw_noise
-from ..model.likelihood import reconstruction
 from ..model.ram import RAM
 
 CHUNK = 250  # held-out images at a time
@@ -33,7 +33,7 @@ def mean_logits(split, rng: np.random.Generator) -> np.ndarray:
 
 
 def bound_terms(
-    model: DRAW, split, count: int, rng: np.random.Generator, quiet: bool = True
+    network: DRAW, split, count: int, rng: np.random.Generator, quiet: bool = True
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the terms of the bound (eqs 9, 11) of the first `count` images of a split, one draw each: (count,) twice.
 
@@ -42,19 +42,19 @@ def bound_terms(
     terms = []  # reconstruction and KL of images, (2, B)
     with tqdm(total=count, unit="image", desc="bound", leave=False, disable=quiet or None) as bar:
         for images in batches(split, count, rng):
-            reconstruction, latent = model.losses(images, draw_noise(model.config, len(images), rng))
+            reconstruction, latent = network.losses(images, draw_noise(network.config, len(images), rng))
             terms.append((reconstruction, latent.sum(axis=0)))
             bar.update(len(images))
     reconstruction, latent = np.concatenate(terms, axis=1, dtype=np.float64)
     return reconstruction, latent
 
 
-def classify(model: RAM, split, count: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+def classify(network: RAM, split, count: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """Return the cross entropy in nats, and whether the likeliest label is wrong, of the first `count` images."""
     if split.labels is None:
         raise UserError("these images have no labels, and a classifier is measured by them; choose another --data")
-    labels = model.checked_labels(split.labels[:count], count)
-    log_p = np.concatenate([model.log_probabilities(images) for images in batches(split, count, rng)])  # (count, K)
+    labels = network.checked_labels(split.labels[:count], count)
+    log_p = np.concatenate([network.log_probabilities(images) for images in batches(split, count, rng)])  # (count, K)
     return -log_p[np.arange(count), labels].astype(np.float64), log_p.argmax(axis=1) != labels
 
 
@@ -96,7 +96,7 @@ def yardsticks(train, split, seed: int) -> dict:
     independent = least = 0.0
     for images in batches(split, len(split), rng):
         rows = images.reshape(len(images), -1).astype(np.float64)
-        independent += reconstruction(rows, np.broadcast_to(logits, rows.shape), np).sum()
+        independent += likelihood.reconstruction(rows, np.broadcast_to(logits, rows.shape), np).sum()
         least += (entr(rows) + entr(1 - rows)).sum()
     return {"independent_pixels": float(independent / len(split)), "least": float(least / len(split))}
 
