@@ -7,6 +7,7 @@ so a run that stops and goes on is the same run.
 
 import math
 import time
+from abc import ABC, abstractmethod
 from typing import Any
 
 import numpy as np
@@ -48,16 +49,17 @@ class Epochs:
         return self.permutation[1][place * self.batch_size : (place + 1) * self.batch_size]
 
 
-class Step:
+class Step(ABC):
     """What updates on the host and on a GPU have in common; see HostStep and DeviceStep."""
 
     def __init__(self, task: Any, adam: Adam, config: TrainConfig, epochs: Epochs, state: State):
         self.task, self.adam, self.config, self.epochs, self.state = task, adam, config, epochs, state
 
+    @abstractmethod
     def take(self, learning_rate: float) -> None:
         """Ask for the next update. Raises Diverged where too many in a row were not finite."""
-        raise NotImplementedError
 
+    @abstractmethod
     def collect(self) -> None:
         """Wait for the updates asked for. Raises Diverged as `take` does."""
 
@@ -100,6 +102,9 @@ class HostStep(Step):
             self.check_hope()
         state.step += 1
         state.seconds += self.ranks.mean([time.perf_counter() - started])[0]
+
+    def collect(self) -> None:
+        """Return at once: no update is under way."""
 
 
 class DeviceStep(Step):
