@@ -21,6 +21,7 @@ not as it must be is printed, and the exit status is 1.
 import argparse
 import json
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -149,7 +150,7 @@ def end(way: str, folder: Path, options: argparse.Namespace, rng: random.Random,
         process.kill()
         out, err = process.communicate()
         wrong = "it went on for five minutes"
-    began = folder.exists()
+    began = re.search(r'cli\.py", line \d+, in run$', err, re.MULTILINE)
     if "Traceback" in err and (began or way not in ("terminate", "twice")):  # Python's own start may be interrupted
         wrong = wrong or "a traceback"
     allowed = {"terminate": (130, -signal.SIGTERM), "twice": (130, -signal.SIGINT, 1), "worker": (2,)}

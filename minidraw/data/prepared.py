@@ -108,7 +108,7 @@ def write(path: Path, source: dict, row: tuple[int, ...], n: int, blocks: Iterat
     Raises UserError where it cannot be written, and whatever comes from `blocks`.
     """
     size, rows = math.prod(row), 0
-    unfinished = path.parent / f".{path.name}.{os.getpid()}.tmp"
+    incomplete = path.parent / f".{path.name}.{os.getpid()}.tmp"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         _remove_abandoned(path.parent)
@@ -118,7 +118,7 @@ def write(path: Path, source: dict, row: tuple[int, ...], n: int, blocks: Iterat
                 "make room, or let MINIDRAW_CACHE name another folder"
             )
         # Written, not memory-mapped: on a full disk that is an error, and not the end of the process.
-        with open(unfinished, "wb") as file:
+        with open(incomplete, "wb") as file:
             header = {"descr": "|u1", "fortran_order": False, "shape": (n, *row)}
             np.lib.format.write_array_header_1_0(file, header)
             offset = file.tell()
@@ -134,12 +134,12 @@ def write(path: Path, source: dict, row: tuple[int, ...], n: int, blocks: Iterat
             file.write(json.dumps(source).encode() + b"\n")
             file.flush()
             os.fsync(file.fileno())
-        os.replace(unfinished, path)
+        os.replace(incomplete, path)
     except OSError as error:
         raise UserError(f"cannot write {path}: {reason(error)}; let MINIDRAW_CACHE name a folder with room") from error
     finally:
         with contextlib.suppress(OSError):
-            unfinished.unlink(missing_ok=True)
+            incomplete.unlink(missing_ok=True)
 
 
 def progress(total: int, what: str):

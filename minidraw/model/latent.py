@@ -56,7 +56,7 @@ def log_ratio(trace: LatentTrace, z: Array, noise: Array, xp) -> Array:
 def sample_backward(trace: LatentTrace, t: int, W: Array, noise: Array, dz: Array, scale: float, xp) -> Array:
     """Return the gradient of h_enc (B, E) from that of z_t (B, Z) and of `scale` times KL_t."""
     Z = dz.shape[1]
-    dmu, dlog_sigma = trace.dq[t][:, :Z], trace.dq[t][:, Z:]  # dmu is mu yet
+    dmu, dlog_sigma = trace.dq[t][:, :Z], trace.dq[t][:, Z:]  # dmu still holds mu
     sigma, scratch = trace.sigma[t], trace.scratch
     # z = mu + sigma * noise;  d KL / d mu = mu;  d KL / d log sigma = sigma² - 1
     dmu *= scale

@@ -55,6 +55,7 @@ class Trainer:
         self.adam = Adam(model.flat_params, config.beta1, config.beta2, config.averaging, model.xp)
         self.epochs = Epochs(len(data.train), config.batch_size, config.seed)
         self.state = State()
+        self.saved = False  # whether there is a checkpoint to go back to
         self.validation = ""  # what was last measured on held-out images, in words
         self.first_update: tuple[int, float] | None = None  # of this sitting: its step, and seconds of training then
         self.told = self.pictured = False  # whether this sitting has told how long it will take, and has shown anything
@@ -129,7 +130,7 @@ class Trainer:
                 self.update()
                 bar.update()
                 self.follow_up(bar)
-            if stopped and not state.skipped_in_a_row:
+            if stopped and self.may_save():
                 self.save()
         record.report(state.seconds, ended=True)
         return self.progress() >= 1
@@ -158,8 +159,7 @@ class Trainer:
         if first and validated:
             self.validate()
             bar.write(f"step {state.step}: validation {self.validation}", sys.stderr)
-        # Not while updates are skipped: if the parameters have blown up, the last good ones stay.
-        if (last or state.step % config.checkpoint_every == 0) and not state.skipped_in_a_row:
+        if (last or state.step % config.checkpoint_every == 0) and self.may_save():
             self.save()
         if first and drawn:
             self.draw()
@@ -233,6 +233,13 @@ class Trainer:
         model, train = (dataclasses.asdict(part) for part in (self.experiment.model, self.config))
         return {"network": self.experiment.network, "model": model, "train": train, "data": self.data.note}
 
+    def may_save(self) -> bool:
+        """Tell whether a new checkpoint is worth writing over the last one.
+
+        While updates are skipped it is not: if the parameters have blown up, the last good ones stay.
+        """
+        return not (self.saved and self.state.skipped_in_a_row)
+
     def save(self) -> None:
         """Write checkpoint.npz. Raises UserError where it cannot be written, and if ranks have drifted apart."""
         self.stepper.collect()
@@ -240,6 +247,7 @@ class Trainer:
         self.ranks.check_same(vectors)
         by_name = dict(zip(VECTORS, vectors, strict=True))
         self.record.checkpoint(Checkpoint(self.experiment, self.state.as_dict(), by_name))
+        self.saved = True
 
     def vectors(self) -> list[np.ndarray]:
         """Return what VECTORS names, on the host."""
@@ -257,5 +265,5 @@ class Trainer:
         for name, target in zip(VECTORS, (adam.params, adam.average, adam.mean, adam.square), strict=True):
             target[:] = self.model.xp.asarray(checkpoint.vectors[name])
         adam.updates = restored.updates
-        self.state = restored
+        self.state, self.saved = restored, True
         self.unroll(restored.glimpses)

@@ -97,6 +97,17 @@ def test_a_run_that_ends_while_updates_are_skipped_keeps_its_last_good_checkpoin
     assert checkpoints.load(tmp_path).state["step"] == 7
 
 
+def test_a_run_of_nothing_but_skipped_updates_leaves_a_checkpoint_all_the_same(tmp_path, monkeypatch):
+    """There is none to go back to; the line that tells how to go on must be true."""
+    spoil(monkeypatch, lambda step: True)
+    of = trainer(tmp_path, steps=20)
+    interrupt(of, 3, monkeypatch)
+    assert not of.run() and checkpoints.load(tmp_path).state["step"] == 3
+    again = trainer(tmp_path, steps=20)
+    again.restore(checkpoints.load(tmp_path))
+    assert again.run() and checkpoints.load(tmp_path).state["step"] == 3, "nothing since was better"
+
+
 def test_a_skipped_update_takes_time_and_is_in_no_mean(tmp_path, monkeypatch):
     spoil(monkeypatch, lambda step: step == 1)
     of = trainer(tmp_path)
