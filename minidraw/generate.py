@@ -1,6 +1,6 @@
 """python -m minidraw.generate CHECKPOINT: let a trained network draw, and show it drawing."""
 
-from .cli import Parser, check_pictures, drawing_network, run, whole, write_pictures
+from .cli import Parser, check_out, drawing_network, run, whole, write_drawing
 from .training import checkpoints
 
 
@@ -19,9 +19,9 @@ def main(arguments: list[str]) -> int:
     """Draw as the arguments say; what was written goes to standard output."""
     options = parser().parse_args(arguments)
     checkpoint = checkpoints.load(options.checkpoint)
-    check_pictures(options, options.n, checkpoint.experiment.model)
+    check_out(options, options.n, checkpoint.experiment.model)
     network = drawing_network(options, checkpoint)
-    write_pictures(options, network.draw(options.n, options.seed))
+    write_drawing(options, network.draw(options.n, options.seed))
     return 0
 
 

@@ -2,16 +2,20 @@
 
 Two images are two sequences z_1..z_T of latent variables, and a curve leads from one to the other. What the network
 draws from a point of the curve is neither of the two, but, if it has learned its data, still a drawing.
+
+With --morph the curve goes on to the first image again; a picture shows the drawings of its points as they came out,
+one after the other, and arrays hold them glimpse by glimpse.
 """
 
 from pathlib import Path
 
 import numpy as np
 
-from .cli import Parser, check_pictures, drawing_network, given_images, run, whole, write_pictures, write_sheets
+from .cli import Parser, check_out, drawing_network, given_images, run, whole, write_drawing, write_sheets
 from .errors import UserError
 from .model.draw import draw_noise
 from .model.latent import between
+from .pictures import arrays
 from .pictures.sheets import sheet
 from .training import checkpoints
 
@@ -39,7 +43,7 @@ def main(arguments: list[str]) -> int:
     if options.morph and Path(options.out).suffix.lower() == ".png":
         raise UserError("--morph makes a moving picture: let --out end in .gif or .mp4")
     checkpoint = checkpoints.load(options.checkpoint)
-    check_pictures(options, (len(options.images) or options.n or COUNT) * options.steps, checkpoint.experiment.model)
+    check_out(options, (len(options.images) or options.n or COUNT) * options.steps, checkpoint.experiment.model)
     options.columns = options.columns or options.steps
     network = drawing_network(options, checkpoint)
     rng = np.random.default_rng([options.seed, 0])
@@ -50,13 +54,16 @@ def main(arguments: list[str]) -> int:
         )  # the same for all
     else:
         z = draw_noise(network.config, options.n or COUNT, rng)  # eq. 13
-    if options.morph:
-        path = between(np.concatenate([z, z[:, :1]], axis=1), options.steps)  # and back to the first, in a circle
-        last = network.decode(np.delete(path, np.s_[:: options.steps], axis=1))[-1]
-        sheets = [sheet(image[None], scale=options.scale) for image in last]
+    if options.morph:  # back to the first, in a circle, and no end twice
+        path = np.delete(between(np.concatenate([z, z[:, :1]], axis=1), options.steps), np.s_[:: options.steps], axis=1)
+    else:
+        path = between(z, options.steps)
+    drawing = network.draw_latents(path)
+    if options.morph and Path(options.out).suffix.lower() not in arrays.ENDINGS:
+        sheets = [sheet(image[None], scale=options.scale) for image in drawing.frames[-1]]
         write_sheets(options, sheets, f"{len(sheets)} drawings, one after the other", hold=0)
     else:
-        write_pictures(options, network.draw_latents(between(z, options.steps)))
+        write_drawing(options, drawing)
     return 0
 
 

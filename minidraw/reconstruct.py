@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from .cli import Parser, check_pictures, drawing_network, given_images, run, whole, write_pictures
+from .cli import Parser, check_out, drawing_network, given_images, run, whole, write_drawing
 from .model.draw import draw_noise
 from .training import checkpoints
 
@@ -25,11 +25,12 @@ def main(arguments: list[str]) -> int:
     """Redraw as the arguments say; what was written goes to standard output."""
     options = parser().parse_args(arguments)
     checkpoint = checkpoints.load(options.checkpoint)
-    check_pictures(options, 2 * (len(options.images) or options.n or COUNT), checkpoint.experiment.model)
+    count = len(options.images) or options.n or COUNT
+    check_out(options, count, checkpoint.experiment.model, cells=2)
     network = drawing_network(options, checkpoint)
     images = given_images(options, checkpoint, network, COUNT)
     noise = draw_noise(network.config, len(images), np.random.default_rng([options.seed, 0]))
-    write_pictures(options, network.redraw(images, noise), originals=images)
+    write_drawing(options, network.redraw(images, noise), originals=images)
     return 0
 
 

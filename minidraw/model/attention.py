@@ -128,10 +128,9 @@ def filterbank_backward(trace: FilterTrace, t: int, window: Array, longest: int,
 
 
 class ReadTrace:
-    """What reading leaves for its backward pass, for all time steps: S = 2C channels, the image's and the error's."""
+    """What reading S channels leaves for its backward pass, for all time steps; DRAW's 2C are image and error image."""
 
-    def __init__(self, alloc, T: int, B: int, C: int, H: int, W: int, N: int, S: int | None = None):
-        S = 2 * C if S is None else S
+    def __init__(self, alloc, T: int, B: int, S: int, H: int, W: int, N: int):
         self.window = alloc(T, B, 5)
         self.dwindow = alloc(T, B, 5)
         self.x = FilterTrace(alloc, T, B, W, N)

@@ -92,6 +92,16 @@ def parameter_shapes(config: DRAWConfig) -> dict[str, tuple[int, ...]]:
     return shapes | {"h_enc0": (E,), "h_dec0": (D,), "canvas0": (C * H * W,)}
 
 
+def random_weights(shapes: dict[str, tuple[int, ...]], seed: int) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """Return parameters in one flat float64 vector, and by name: weights are N(0, 1 / rows), all else is 0."""
+    flat = np.zeros(sum(map(math.prod, shapes.values())))
+    params, rng = parameter_views(flat, shapes), np.random.default_rng(seed)
+    for name, W in params.items():
+        if name.endswith(".W"):
+            W[:] = rng.standard_normal(W.shape) / math.sqrt(len(W))
+    return flat, params
+
+
 def start_values(config: DRAWConfig, seed: int) -> np.ndarray:
     """Return the parameters that training starts from, one flat float64 vector.
 
@@ -102,13 +112,7 @@ def start_values(config: DRAWConfig, seed: int) -> np.ndarray:
     (at T = 32 for more than 500 updates). The canvas starts at a dark -2; a trainer does well to put the logit of the
     mean image there.
     """
-    shapes = parameter_shapes(config)
-    flat = np.zeros(sum(map(math.prod, shapes.values())))
-    params = parameter_views(flat, shapes)
-    rng = np.random.default_rng(seed)
-    for name, shape in shapes.items():
-        if name.endswith(".W"):
-            params[name][:] = rng.standard_normal(shape) / math.sqrt(shape[0])
+    flat, params = random_weights(parameter_shapes(config), seed)
     params["latent.W"] *= 0.1
     for name, h in (("encoder", config.enc_size), ("decoder", config.dec_size)):
         params[f"{name}.b"][h : 2 * h] = 1.0

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..backend import Array, to_device, to_host
+from ..backend import Array, to_host
 from ..errors import UserError
 from ..parallel.shard import Shard
 from .config import DRAWConfig, parameter_shapes, start_values
@@ -37,11 +37,12 @@ class Loss:
 
 
 class Drawing(NamedTuple):
-    """Images after every glimpse, with the windows through which they were read and written, on the host."""
+    """Images after every glimpse, where they were read and written, and what they were drawn from, on the host."""
 
     frames: np.ndarray  # (T, n, C, H, W): sigmoid(c_t), in [0, 1]
     write: Windows | None
     read: Windows | None
+    latents: np.ndarray  # (T, n, Z): z_t, which `DRAW.decode` takes
 
 
 class DRAWShard(Shard):
@@ -155,10 +156,7 @@ class DRAW(Network):
 
     def draw_latents(self, z: Array) -> Drawing:
         """Draw from latents z (T, n, Z) and tell where every glimpse was written."""
-        T, Z = self.config.glimpses, self.config.latent_size
-        if z.ndim != 3 or (z.shape[0], z.shape[2]) != (T, Z) or z.shape[1] == 0:
-            raise UserError(f"latents must be (glimpses, images, latent_size) = ({T}, n, {Z}), not {tuple(z.shape)}")
-        return self._drawing(None, to_device(z, self.xp, self.dtype))
+        return self._drawing(None, self._checked_steps("latents", z, "n"))
 
     def _traces(self, x: Array | None, noise: Array) -> Iterator[tuple[slice, Trace]]:
         """Draw in chunks, images from the latents `noise` where x is None: yield which images, and their trace."""
@@ -172,27 +170,26 @@ class DRAW(Network):
     def _drawing(self, x: Array | None, noise: Array) -> Drawing:
         """Draw images again, or from the latents `noise` where x is None."""
         config, (T, n, _) = self.config, noise.shape
-        frames = np.empty((T, n, *config.image_shape), self.dtype)
-        seen = {"read": np.zeros((T, n, 5)), "write": np.zeros((T, n, 5))}
+        frames, z = np.empty((T, n, *config.image_shape), self.dtype), np.empty(noise.shape, self.dtype)
+        sizes = {"write": config.write_size, "read": None if x is None else config.read_size}
+        seen = {name: np.empty((T, n, 5)) for name, N in sizes.items() if N is not None}
         for chunk, trace in self._traces(x, noise):
             frames[:, chunk] = to_host(trace.mean[1:]).reshape(T, -1, *config.image_shape)
-            for name, part in (("read", None if x is None else trace.read), ("write", trace.write)):
-                if part is not None:
-                    seen[name][:, chunk] = to_host(part.window)
-        reading = x is not None and config.read_size is not None
-        return Drawing(
-            frames,
-            windows(seen["write"], config.image_shape, config.write_size) if config.write_size is not None else None,
-            windows(seen["read"], config.image_shape, config.read_size) if reading else None,
-        )
+            z[:, chunk] = to_host(trace.z)
+            for name, window in seen.items():
+                window[:, chunk] = to_host(getattr(trace, name).window)
+        placed = {name: windows(window, config.image_shape, sizes[name]) for name, window in seen.items()}
+        return Drawing(frames, placed.get("write"), placed.get("read"), z)
 
     def _checked(self, x: Array, noise: Array) -> tuple[Array, Array]:
         """Return x as (B, C·H·W) and noise (T, B, Z) on the device in the model's dtype."""
         x = self._checked_images(x)
-        expected = (self.config.glimpses, len(x), self.config.latent_size)
-        if tuple(noise.shape) != expected:
-            raise UserError(f"noise must be (glimpses, images, latent_size) = {expected}, not {tuple(noise.shape)}")
-        return x, to_device(noise, self.xp, self.dtype)
+        return x, self._checked_steps("noise", noise, len(x))
+
+    def _checked_steps(self, name: str, values: Array, images: int | str) -> Array:
+        """Return noise or latents (T, images, Z) on the device in the model's dtype."""
+        shape = (self.config.glimpses, images, self.config.latent_size)
+        return self._checked_array(name, values, shape, "(glimpses, images, latent_size) = ")
 
 
 def _mean_loss(reconstruction: np.ndarray, latent: np.ndarray) -> Loss:

@@ -1,4 +1,4 @@
-"""The LSTM of encoder and decoder: one step forward, one step backward, and the gradient of its weights.
+"""The LSTM of encoder and decoder: one step forward, one step backward, the gradient of its weights; a dense layer.
 
 With a_t = inputs_t W + b in four blocks of h columns, i, f, o, g:
 
@@ -35,8 +35,7 @@ def lstm(trace: LSTMTrace, t: int, W: Array, b: Array, hidden: Array, xp) -> Non
     """
     h = W.shape[1] // 4
     gates, cell, scratch = trace.gates[t], trace.cell[t + 1], trace.tanh_cell
-    xp.matmul(trace.inputs[t], W, out=gates)  # (B, 4h)
-    gates += b
+    dense(trace.inputs[t], W, b, gates, xp)  # (B, 4h)
     sigmoids = gates[:, : 3 * h]  # sigmoid(a) = (1 + tanh(a / 2)) / 2: one tanh serves all four gates
     sigmoids *= 0.5
     xp.tanh(gates, out=gates)
@@ -85,9 +84,19 @@ def lstm_backward(trace: LSTMTrace, t: int, W: Array, dhidden: Array, xp) -> Arr
 
 
 def lstm_weight_gradients(trace: LSTMTrace, dW: Array, db: Array, xp) -> None:
-    """Fill dW (K, 4h) and db (4h,) after the last backward step: one product over all T·B rows."""
-    T, B, columns = trace.dgates.shape
-    rows = trace.inputs[:T].reshape(T * B, -1)  # (T·B, K)
-    dgates = trace.dgates.reshape(T * B, columns)  # (T·B, 4h)
-    xp.matmul(rows.T, dgates, out=dW)
-    xp.sum(dgates, axis=0, out=db)
+    """Fill dW (K, 4h) and db (4h,) after the last backward step."""
+    dense_gradients(trace.inputs[:-1], trace.dgates, dW, db, xp)
+
+
+def dense(inputs: Array, W: Array, b: Array, out: Array, xp) -> Array:
+    """Fill and return out (B, M) = inputs (B, K) W + b."""
+    xp.matmul(inputs, W, out=out)
+    out += b
+    return out
+
+
+def dense_gradients(inputs: Array, doutputs: Array, dW: Array, db: Array, xp) -> None:
+    """Fill dW (K, M) and db (M,) from inputs (..., K) and doutputs (..., M): one product over all rows."""
+    rows = doutputs.reshape(-1, len(db))
+    xp.matmul(inputs.reshape(len(rows), -1).T, rows, out=dW)
+    xp.sum(rows, axis=0, out=db)

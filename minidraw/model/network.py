@@ -9,7 +9,7 @@ import numpy as np
 import threadpoolctl
 
 from ..backend import Array, array_module, to_device, to_host
-from ..errors import UserError, unknown
+from ..errors import UserError, one_line, unknown
 from ..parallel.memory import parameter_views
 from ..parallel.shard import Shard, parts
 from ..parallel.workers import SMALLEST_WORK, Workers, cores, dotted_path, shard_bounds
@@ -105,12 +105,37 @@ class Network(ABC):
 
     def _checked_images(self, x: Array) -> Array:
         """Return images (B, C, H, W) as (B, C·H·W) on the device. Raises UserError where they do not fit."""
-        shape = self.config.image_shape
-        if x.ndim != 4 or tuple(x.shape[1:]) != shape or len(x) == 0:
-            raise UserError(f"images must be (B, {', '.join(map(str, shape))}), not {tuple(x.shape)}")
-        if isinstance(x, np.ndarray) and not (x.min() >= 0 and x.max() <= 1):
-            raise UserError(f"images must have values from 0 to 1, not {x.min()} to {x.max()}")
-        return to_device(x, self.xp, self.dtype).reshape(len(x), -1)
+        x = self._checked_array("images", x, ("B", *self.config.image_shape), least=0, most=1)
+        return x.reshape(len(x), -1)
+
+    def _checked_array(self, name: str, values: Array, shape: tuple, axes="", least=-math.inf, most=math.inf) -> Array:
+        """Return an array-like on the device in the network's dtype; a letter in `shape` is any number of 1 or more.
+
+        Raises UserError unless it has that shape and, in that dtype, finite values from `least` to `most`.
+        """
+        array = as_array(name, values, self.xp)
+        sizes = zip(array.shape, shape, strict=False)
+        if array.ndim != len(shape) or not all(n == wanted or (n and isinstance(wanted, str)) for n, wanted in sizes):
+            raise UserError(f"{name} must be {axes}({', '.join(map(str, shape))}), not {tuple(array.shape)}")
+        with np.errstate(over="ignore"):  # what is too large becomes infinite
+            array = to_device(array, np if isinstance(array, np.ndarray) else self.xp, self.dtype)
+        low, high = float(array.min()), float(array.max())  # where it lies; both are NaN if there is one
+        if not (math.isfinite(low) and math.isfinite(high)):
+            raise UserError(f"{name} must be finite in {self.dtype}, not NaN or infinite: look at what made them so")
+        if low < least or high > most:
+            raise UserError(f"{name} must have values from {least} to {most}, not {low} to {high}: rescale them")
+        return to_device(array, self.xp, self.dtype)
+
+
+def as_array(name: str, values: Any, xp) -> Array:
+    """Return an array of `xp` as it is, other array-likes as NumPy's. Raises UserError unless they are real numbers."""
+    try:
+        array = values if isinstance(values, xp.ndarray) else np.asarray(values)
+    except (TypeError, ValueError, RuntimeError) as problem:  # such as rows of unequal lengths, a tensor on a GPU
+        raise UserError(f"{name} cannot become a NumPy array ({one_line(problem)}): convert them") from None
+    if not np.can_cast(array.dtype, np.float64, "same_kind"):
+        raise UserError(f"{name} must be real numbers, not {array.dtype}: convert them")
+    return array
 
 
 def parameter_count(network: type[Network], config: Any) -> int:

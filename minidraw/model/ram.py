@@ -15,12 +15,11 @@ import numpy as np
 
 from ..backend import Array, to_device, to_host
 from ..errors import UserError
-from ..parallel.memory import parameter_views
 from ..parallel.shard import Shard
 from .attention import LOG_GAMMA, LOG_VARIANCE, ReadTrace, read, read_backward
-from .config import check_counts, check_grid, check_image_shape
-from .lstm import LSTMTrace, lstm, lstm_backward, lstm_weight_gradients
-from .network import Network
+from .config import check_counts, check_grid, check_image_shape, random_weights
+from .lstm import LSTMTrace, dense, dense_gradients, lstm, lstm_backward, lstm_weight_gradients
+from .network import Network, as_array
 from .windows import Windows, windows
 
 
@@ -63,13 +62,7 @@ def start_values(config: RAMConfig, seed: int) -> np.ndarray:
     Weights are N(0, 1 / rows), those that place the window a tenth of it; forget gates are open (bias 1). The first
     grid covers the image, each filter as wide as half of the stride.
     """
-    shapes = parameter_shapes(config)
-    flat = np.zeros(sum(map(math.prod, shapes.values())))
-    params = parameter_views(flat, shapes)
-    rng = np.random.default_rng(seed)
-    for name in ("lstm", "read", "softmax"):
-        W = params[f"{name}.W"]
-        W[:] = rng.standard_normal(W.shape) / math.sqrt(len(W))
+    flat, params = random_weights(parameter_shapes(config), seed)
     params["read.W"] *= 0.1
     params["lstm.b"][config.hidden_size : 2 * config.hidden_size] = 1.0
     stride = (max(config.image_shape[1:]) - 1) / (config.read_size - 1)
@@ -85,7 +78,7 @@ class RAMTrace:
         T, N, h, K = config.glimpses, config.read_size, config.hidden_size, config.classes
         self.image_shape, self.T, self.R = config.image_shape, T, C * N * N
         self.lstm = LSTMTrace(alloc, T, B, self.R + h, h)  # inputs: glimpse, hidden state
-        self.read = ReadTrace(alloc, T, B, C, H, W, N, S=C)
+        self.read = ReadTrace(alloc, T, B, C, H, W, N)
         self.logits = alloc(B, K)
         self.dh = alloc(B, h)
         self.scratch = alloc(B, h)
@@ -107,14 +100,10 @@ def forward(trace: RAMTrace, params: dict, x: Array, xp) -> Array:
     trace.h[0] = params["h0"]
     trace.lstm.cell[0] = 0.0
     for t in range(trace.T):
-        window = trace.read.window[t]
-        xp.matmul(trace.h[t], params["read.W"], out=window)  # eq. 21
-        window += params["read.b"]
+        dense(trace.h[t], params["read.W"], params["read.b"], trace.read.window[t], xp)  # eq. 21
         read(trace.read, t, images, trace.glimpse[t], xp)  # eq. 27
         lstm(trace.lstm, t, params["lstm.W"], params["lstm.b"], trace.h[t + 1], xp)
-    logits = trace.logits
-    xp.matmul(trace.h[-1], params["softmax.W"], out=logits)
-    logits += params["softmax.b"]
+    logits = dense(trace.h[-1], params["softmax.W"], params["softmax.b"], trace.logits, xp)
     logits -= logits.max(axis=1, keepdims=True)
     logits -= xp.log(xp.exp(logits).sum(axis=1, keepdims=True))
     return logits
@@ -128,14 +117,11 @@ def backward(trace: RAMTrace, params: dict, grads: dict, x: Array, hot: Array, s
     T, R = trace.T, trace.R
     images = x.reshape(len(x), *trace.image_shape)
     # cross entropy = -log softmax(logits)[label]:  dlogits = softmax(logits) - hot
-    dlogits = trace.logits
-    xp.exp(dlogits, out=dlogits)
+    dlogits = xp.exp(trace.logits, out=trace.logits)
     dlogits -= hot
     dlogits *= scale
-    xp.matmul(trace.h[-1].T, dlogits, out=grads["softmax.W"])
-    xp.sum(dlogits, axis=0, out=grads["softmax.b"])
-    dh = trace.dh
-    xp.matmul(dlogits, params["softmax.W"].T, out=dh)
+    dense_gradients(trace.h[-1], dlogits, grads["softmax.W"], grads["softmax.b"], xp)
+    dh = xp.matmul(dlogits, params["softmax.W"].T, out=trace.dh)
     trace.lstm.dcell[:] = 0.0
     for t in reversed(range(T)):
         dinputs = lstm_backward(trace.lstm, t, params["lstm.W"], dh, xp)
@@ -144,9 +130,7 @@ def backward(trace: RAMTrace, params: dict, grads: dict, x: Array, hot: Array, s
         xp.add(dinputs[:, R:], trace.scratch, out=dh)
     xp.sum(dh, axis=0, out=grads["h0"])
     lstm_weight_gradients(trace.lstm, grads["lstm.W"], grads["lstm.b"], xp)
-    rows = trace.read.dwindow.reshape(-1, 5)  # (T·B, 5)
-    xp.matmul(trace.h[:T].reshape(len(rows), -1).T, rows, out=grads["read.W"])
-    xp.sum(rows, axis=0, out=grads["read.b"])
+    dense_gradients(trace.h[:-1], trace.read.dwindow, grads["read.W"], grads["read.b"], xp)
 
 
 class RAMShard(Shard):
@@ -203,14 +187,15 @@ class RAM(Network):
         x is (B, C, H, W) in [0, 1], labels (B,) whole numbers below `classes`. The arrays of gradients are valid until
         the next call. Raises UserError for shapes that do not fit the config and values out of range.
         """
-        x, labels = self._checked_images(x), self.checked_labels(labels, len(x))
+        x = self._checked_images(x)
+        labels = self.checked_labels(labels, len(x))
         (log_p,) = self._on_every_core("loss_and_grads", x, self._hot(labels))
         return _loss(log_p, labels), self.grads
 
     def loss(self, x: Array, labels: Array) -> RAMLoss:
         """Return the loss of a minibatch, without gradients; arguments as for loss_and_grads."""
-        labels = self.checked_labels(labels, len(x))
-        return _loss(self.log_probabilities(x), labels)
+        log_p = self.log_probabilities(x)
+        return _loss(log_p, self.checked_labels(labels, len(log_p)))
 
     def log_probabilities(self, x: Array) -> np.ndarray:
         """Return log P(label | x) of images x (B, C, H, W), (B, classes), in nats."""
@@ -235,7 +220,7 @@ class RAM(Network):
 
     def checked_labels(self, labels: Array, images: int) -> np.ndarray:
         """Return labels (B,) on the host. Raises UserError unless there is one for every image, each of a class."""
-        labels = to_host(labels) if hasattr(labels, "get") else np.asarray(labels)
+        labels = to_host(as_array("labels", labels, self.xp))
         if labels.shape != (images,) or labels.dtype.kind not in "iu":
             raise UserError(f"labels must be {images} whole numbers, not {labels.dtype} {labels.shape}")
         if images and not (labels.min() >= 0 and labels.max() < self.config.classes):

@@ -15,7 +15,7 @@ from .attention import ReadTrace, WriteTrace, read, read_backward, write, write_
 from .config import DRAWConfig, glimpse_size
 from .latent import LatentTrace, divergence, sample, sample_backward
 from .likelihood import reconstruction, reconstruction_backward, sigmoid
-from .lstm import LSTMTrace, lstm, lstm_backward, lstm_weight_gradients
+from .lstm import LSTMTrace, dense, dense_gradients, lstm, lstm_backward, lstm_weight_gradients
 
 
 class Trace:
@@ -36,7 +36,7 @@ class Trace:
         self.encoder = LSTMTrace(alloc, T, B, R + D + E, E)  # inputs: glimpse, h_dec, h_enc
         self.latent = LatentTrace(alloc, T, B, E, Z)
         self.decoder = LSTMTrace(alloc, T, B, Z + D, D)  # inputs: z, h_dec
-        self.read = None if N is None else ReadTrace(alloc, T, B, C, H, W, N)
+        self.read = None if N is None else ReadTrace(alloc, T, B, 2 * C, H, W, N)
         self.write = None if M is None else WriteTrace(alloc, T, B, C, H, W, M)
         self.images = alloc(B, 2, P)  # x and the error image
         self.drive = alloc(B, 4 * E) if N is None else None  # what x contributes to the encoder's gates
@@ -110,9 +110,7 @@ def encode_step(trace: Trace, t: int, params: dict, noise: Array, xp) -> None:
         W_enc, b_enc = params["encoder.W"][trace.R :], trace.drive
     else:
         error_image(trace, t, xp)
-        window = trace.read.window[t]
-        xp.matmul(h_dec, params["read.W"], out=window)  # eq. 21
-        window += params["read.b"]
+        dense(h_dec, params["read.W"], params["read.b"], trace.read.window[t], xp)  # eq. 21
         read(trace.read, t, trace.images.reshape(-1, 2 * C, H, W), glimpse, xp)  # eqs 4, 27
         W_enc, b_enc = params["encoder.W"], params["encoder.b"]
     lstm(trace.encoder, t, W_enc, b_enc, h_enc, xp)  # eq. 5
@@ -126,17 +124,11 @@ def decode_step(trace: Trace, t: int, params: dict, xp) -> None:
     lstm(trace.decoder, t, params["decoder.W"], params["decoder.b"], h_dec, xp)  # eq. 7
     trace.h_dec_for_encoder[t + 1] = h_dec
     if trace.write is None:
-        written = trace.written[t]
-        xp.matmul(h_dec, params["patch.W"], out=written)  # eq. 18
-        written += params["patch.b"]
+        written = dense(h_dec, params["patch.W"], params["patch.b"], trace.written[t], xp)  # eq. 18
     else:
-        written = trace.written
-        window, patch = trace.write.window[t], trace.write.patch[t]
-        patch = patch.reshape(len(patch), -1)  # (B, C·M·M)
-        xp.matmul(h_dec, params["write.W"], out=window)  # eq. 21
-        window += params["write.b"]
-        xp.matmul(h_dec, params["patch.W"], out=patch)  # eq. 28
-        patch += params["patch.b"]
+        written, patch = trace.written, trace.write.patch[t].reshape(len(h_dec), -1)  # (B, P), (B, C·M·M)
+        dense(h_dec, params["write.W"], params["write.b"], trace.write.window[t], xp)  # eq. 21
+        dense(h_dec, params["patch.W"], params["patch.b"], patch, xp)  # eq. 28
         write(trace.write, t, written.reshape(-1, C, H, W), xp)  # eq. 29
     trace.canvas += written  # eq. 8
     sigmoid(trace.canvas, trace.mean[t + 1], xp)
@@ -150,8 +142,7 @@ def forward(trace: Trace, params: dict, x: Array, noise: Array, xp) -> tuple[Arr
     begin(trace, params, xp)
     trace.images[:, 0] = x
     if trace.read is None:
-        xp.matmul(x, params["encoder.W"][: trace.R], out=trace.drive)
-        trace.drive += params["encoder.b"]
+        dense(x, params["encoder.W"][: trace.R], params["encoder.b"], trace.drive, xp)
     for t in range(trace.T):
         encode_step(trace, t, params, noise, xp)
         decode_step(trace, t, params, xp)
@@ -179,12 +170,9 @@ def decode_step_backward(trace: Trace, t: int, params: dict, dh_dec: Array, xp) 
         dpatch[:] = trace.dcanvas
     else:
         write_backward(trace.write, t, trace.dcanvas.reshape(-1, C, H, W), xp)
-        dpatch = trace.write.dpatch[t]
-        dpatch = dpatch.reshape(len(dpatch), -1)
-        xp.matmul(trace.write.dwindow[t], params["write.W"].T, out=scratch)
-        dh_dec += scratch
-    xp.matmul(dpatch, params["patch.W"].T, out=scratch)
-    dh_dec += scratch
+        dpatch = trace.write.dpatch[t].reshape(len(dh_dec), -1)
+        dh_dec += xp.matmul(trace.write.dwindow[t], params["write.W"].T, out=scratch)
+    dh_dec += xp.matmul(dpatch, params["patch.W"].T, out=scratch)
     return lstm_backward(trace.decoder, t, params["decoder.W"], dh_dec, xp)
 
 
@@ -211,8 +199,7 @@ def encode_step_backward(
         glimpse, derror, scratch = trace.glimpse[t], trace.derror, trace.scratch
         images = trace.images.reshape(-1, 2 * C, H, W)
         read_backward(trace.read, t, images, glimpse, dinputs_enc[:, :R], derror.reshape(-1, C, H, W), xp)
-        xp.matmul(trace.read.dwindow[t], params["read.W"].T, out=scratch)
-        dh_dec += scratch
+        dh_dec += xp.matmul(trace.read.dwindow[t], params["read.W"].T, out=scratch)
     error_image_backward(trace, t, derror, xp)
 
 
@@ -234,21 +221,15 @@ def backward(trace: Trace, params: dict, grads: dict, noise: Array, scale: float
 
 def weight_gradients(trace: Trace, grads: dict, x: Array, xp) -> None:
     """Fill the gradients of all weights and biases: each one product over the T·B rows that backward has left."""
-    T, R = trace.T, trace.R
-
-    def dense(name: str, inputs: Array, doutputs: Array) -> None:
-        rows = doutputs.reshape(T * doutputs.shape[1], -1)
-        xp.matmul(inputs.reshape(len(rows), -1).T, rows, out=grads[f"{name}.W"])
-        xp.sum(rows, axis=0, out=grads[f"{name}.b"])
-
-    dW_enc = grads["encoder.W"]
+    R, dW_enc = trace.R, grads["encoder.W"]
     lstm_weight_gradients(trace.encoder, dW_enc if trace.read else dW_enc[R:], grads["encoder.b"], xp)
     if trace.read is None:  # x has met its rows once, not T times
         xp.matmul(x.T, trace.encoder.dgates.sum(axis=0), out=dW_enc[:R])
     lstm_weight_gradients(trace.decoder, grads["decoder.W"], grads["decoder.b"], xp)
-    dense("latent", trace.h_enc[1:], trace.latent.dq)
+    dense_gradients(trace.h_enc[1:], trace.latent.dq, grads["latent.W"], grads["latent.b"], xp)
     if trace.read is not None:
-        dense("read", trace.h_dec[:T], trace.read.dwindow)
+        dense_gradients(trace.h_dec[:-1], trace.read.dwindow, grads["read.W"], grads["read.b"], xp)
     if trace.write is not None:
-        dense("write", trace.h_dec[1:], trace.write.dwindow)
-    dense("patch", trace.h_dec[1:], trace.written if trace.write is None else trace.write.dpatch)
+        dense_gradients(trace.h_dec[1:], trace.write.dwindow, grads["write.W"], grads["write.b"], xp)
+    dpatch = trace.written if trace.write is None else trace.write.dpatch
+    dense_gradients(trace.h_dec[1:], dpatch, grads["patch.W"], grads["patch.b"], xp)

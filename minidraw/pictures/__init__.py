@@ -1,1 +1,1 @@
-"""Pictures out of what a network draws, for the eye alone, and anybody's photographs in."""
+"""Pictures and arrays out of what a network draws, and anybody's photographs in."""

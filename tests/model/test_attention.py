@@ -72,7 +72,7 @@ class Read(gradcheck.Part):
     """The glimpse (B, 2·C·N·N) of images and error images, both (B, C, H, W)."""
 
     def run(self, x, x_hat, window):
-        trace = ReadTrace(gradcheck.nans(x.dtype), T, B, C, H, W, N)
+        trace = ReadTrace(gradcheck.nans(x.dtype), T, B, S, H, W, N)
         images, glimpse = np.concatenate([x, x_hat], axis=1), np.full((B, S * N * N), np.nan, x.dtype)
         trace.window[t] = window
         read(trace, t, images, glimpse, np)
@@ -256,7 +256,7 @@ def test_reading_pictures_without_their_gradient():
     """The classifier reads C channels, not 2C, and asks for no gradient of the picture."""
     part = make(Read)
     x, window, d = part.constants["x"], part.inputs["window"], part.cotangents[0].reshape(B, 2, -1)
-    trace, glimpse = ReadTrace(gradcheck.nans(float), T, B, C, H, W, N, S=C), np.empty((B, C * N * N))
+    trace, glimpse = ReadTrace(gradcheck.nans(float), T, B, C, H, W, N), np.empty((B, C * N * N))
     trace.window[t] = window
     read(trace, t, x, glimpse, np)
     read_backward(trace, t, x, glimpse, d[:, 0], None, np)

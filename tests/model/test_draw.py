@@ -180,7 +180,18 @@ def test_windows_of_a_drawing():
             assert np.allclose(seen.centre[t, :, 0], mu.mean(axis=1)) and np.allclose(seen.stride[t], delta[:, 0])
     assert model.draw(3).read is None and model.draw(3).write.centre.shape == (4, 3, 2)
     model, x, noise = prepared(1, False, False)
-    assert model.redraw(x, noise)[1:] == (None, None)
+    drawing = model.redraw(x, noise)
+    assert drawing.read is None and drawing.write is None
+
+
+@pytest.mark.parametrize("combination", SOME, ids=str)
+def test_latents_of_a_drawing(combination):
+    model, x, noise = prepared(*combination)
+    drawing = model.redraw(x, noise)
+    assert drawing.latents.shape == noise.shape and np.array_equal(drawing.latents, model.encode(x, noise))
+    assert np.array_equal(model.decode(drawing.latents), drawing.frames)
+    prior = np.random.default_rng(2).standard_normal((4, 5, 8))
+    assert np.array_equal(model.draw(5, seed=2).latents, prior)
 
 
 def test_other_batch_sizes_in_between_change_nothing():

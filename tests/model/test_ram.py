@@ -113,10 +113,11 @@ def test_classify_measures_every_image_also_in_several_batches(monkeypatch):
     for name, param in part.inputs.items():
         model.params[name][...] = param
     monkeypatch.setattr(measure, "batches", functools.partial(measure.batches, size=5))
-    nats, wrong = measure.classify(model, split, 13, np.random.default_rng(0))
+    nats, wrong, taken = measure.classify(model, split, 13, np.random.default_rng(0))
     for k in range(13):
         loss = model.loss(split.batch([k]), labels[k : k + 1])
         assert nats[k] == pytest.approx(loss.total, rel=1e-9) and wrong[k] == loss.error
+        assert taken[k] == model.log_probabilities(split.batch([k])).argmax()
     assert len(set(nats.round(6))) == 13
     with pytest.raises(UserError, match="no labels"):
         measure.classify(model, Images(pixels), 13, np.random.default_rng(0))

@@ -1,0 +1,61 @@
+"""Drawings as arrays to go on computing with: one of them in an .npy file, all by name in an .npz.
+
+    frames        (T, n, C, H, W)  sigmoid(c_t): the image after every glimpse, in [0, 1]
+    latents       (T, n, Z)        z_t: `DRAW.decode` makes the frames of them again
+    write_centre  (T, n, 2)        where the glimpse is written: x and y in pixels; 1 is the centre of the first pixel
+    write_stride  (T, n)           delta, pixels between neighbouring filters
+    write_sigma   (T, n)           standard deviation of the filters in pixels
+    write_size    ()               N, filters along a side
+    read_centre ... read_size      the same of where it looks, if it was given images
+    originals     (n, C, H, W)     the images that it was given, in [0, 1]
+
+A network without attention has no windows. Letters: T glimpses, n images, (C, H, W) an image, Z latent variables.
+"""
+
+import io
+import math
+from pathlib import Path
+
+import numpy as np
+
+from ..errors import UserError
+from ..files import write_atomic
+from ..model.config import DRAWConfig
+from ..model.draw import Drawing
+from ..model.ram import RAMConfig
+
+ENDINGS = (".npy", ".npz")
+MOST_NUMBERS = 1 << 29  # in all frames together, four bytes each, which are in memory twice while they are written
+
+
+def check_arrays(images: int, config: DRAWConfig | RAMConfig) -> None:
+    """Raise UserError, before any work is done, for so many images that their frames would be too much for a file."""
+    if images * config.glimpses * math.prod(config.image_shape) > MOST_NUMBERS:
+        raise UserError(
+            f"{images} drawings are more than {MOST_NUMBERS:,} numbers, too much for one file: ask for less"
+        )
+
+
+def by_name(drawing: Drawing, originals: np.ndarray | None = None) -> dict[str, np.ndarray]:
+    """Return what there is of a drawing, and the images that were drawn again, by the names above."""
+    named = {"frames": drawing.frames, "latents": drawing.latents}
+    for name, windows in (("write", drawing.write), ("read", drawing.read)):
+        if windows is not None:
+            named |= {f"{name}_{field}": np.asarray(value) for field, value in windows._asdict().items()}
+    return named if originals is None else named | {"originals": originals}
+
+
+def write_arrays(path: str, drawing: Drawing, originals: np.ndarray | None = None, latents: bool = False) -> str:
+    """Write the arrays of a drawing; in an .npy its frames or its `latents`. Return their names and shapes.
+
+    The file appears whole or not at all, and nothing in it is pickled. Raises UserError where it cannot be written.
+    """
+    named, content = by_name(drawing, originals), io.BytesIO()
+    if Path(path).suffix.lower() == ".npz":
+        np.savez(content, **named)
+    else:
+        name = "latents" if latents else "frames"
+        named = {name: named[name]}
+        np.save(content, named[name], allow_pickle=False)
+    write_atomic(path, content.getbuffer())
+    return ", ".join(f"{name} {array.shape}" for name, array in named.items())
