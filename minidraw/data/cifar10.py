@@ -23,6 +23,7 @@ CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "hors
 FOLDER = "cifar-10-batches-bin"
 BATCHES = (*(f"data_batch_{k}.bin" for k in range(1, 6)), "test_batch.bin")  # the first five are for training
 PICKLES = ("cifar-10-python.tar.gz", "cifar-10-batches-py", "data_batch_1")  # files of the version not to be loaded
+ADVICE = "get CIFAR-10's binary version, or name another --data-dir"  # to the owner of other files of these names
 VERSION = 1  # of what is kept in the cache
 
 
@@ -67,7 +68,7 @@ def load(places: Places, seed: int = 0, spec: Spec = OFFICIAL) -> Dataset:
     *training, last, test = batches
     cut = spec.rows - spec.valid
     splits = from_records(*training, last[:cut]), from_records(last[cut:]), from_records(test)
-    return Dataset("cifar10", *splits, note)
+    return Dataset("cifar10", *splits, note, CLASSES)
 
 
 def from_records(*parts: np.ndarray) -> Images:
@@ -89,7 +90,8 @@ def _batches_folder(places: Places) -> Path | None:
         if path.exists():
             raise UserError(
                 f"{path} is of the Python version of CIFAR-10, pickles, which minidraw never loads: "
-                f"get cifar-10-binary.tar.gz from https://www.cs.toronto.edu/~kriz/cifar.html and put that there"
+                "get cifar-10-binary.tar.gz from https://www.cs.toronto.edu/~kriz/cifar.html and put that there, "
+                "or name another --data-dir"
             )
     return None
 
@@ -100,20 +102,18 @@ def _open_batch(path: Path, spec: Spec) -> np.ndarray:
         _check_size(path.stat().st_size, path, spec)
         records = np.asarray(np.memmap(path, np.uint8, "r", shape=(spec.rows, RECORD)))
     except OSError as error:
-        raise UserError(f"cannot read {path}: {reason(error)}; CIFAR-10 is {', '.join(BATCHES)}") from error
+        raise UserError(f"cannot read {path}: {reason(error)}; CIFAR-10 is {', '.join(BATCHES)}; {ADVICE}") from error
     return _check_labels(records, path)
 
 
 def _check_size(size: int, path: Path, spec: Spec) -> None:
     if size != spec.rows * RECORD:
-        raise UserError(
-            f"{path} holds {size} bytes, not {spec.rows} records of {RECORD}; get CIFAR-10's binary version"
-        )
+        raise UserError(f"{path} holds {size} bytes, not {spec.rows} records of {RECORD}; {ADVICE}")
 
 
 def _check_labels(records: np.ndarray, path: Path) -> np.ndarray:
     if (worst := records[:, 0].max()) >= len(CLASSES):
-        raise UserError(f"{path} has a label {worst}, but CIFAR-10's are 0 to 9; get CIFAR-10's binary version")
+        raise UserError(f"{path} has a label {worst}, but CIFAR-10's are 0 to 9; {ADVICE}")
     return records
 
 

@@ -58,4 +58,5 @@ def load(places: Places, seed: int = 0, spec: mnist.Spec = mnist.OFFICIAL) -> Da
     train, valid, test = (
         Cluttered(split.pixels[:, 0], split.labels) for split in (digits.train, digits.valid, digits.test)
     )
-    return Dataset("cluttered", train, valid, test, note=f"cluttered, made at every draw from {digits.note}")
+    note = f"cluttered, made at every draw from {digits.note}"
+    return Dataset("cluttered", train, valid, test, note, digits.classes)

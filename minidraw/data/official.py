@@ -8,6 +8,7 @@ import contextlib
 import gzip
 import hashlib
 import json
+import shlex
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -37,25 +38,32 @@ class _WrongError(ValueError):
     """The content is not the official one; the message is the reason alone."""
 
 
-def read(path: Path, file: File) -> bytes:
-    """Return the content of `path`, gunzipped if it is gzipped, when it is exactly `file`; else raise UserError."""
-    with _refusal(path, f"not the official {file.name}"):
+class _DamagedError(_WrongError):
+    """The content is nothing whole, whatever it was."""
+
+
+def read(path: Path, file: File, own: bool = True) -> bytes:
+    """Return the content of `path`, gunzipped if it is gzipped, when it is exactly `file`; else raise UserError.
+
+    The message depends on whether the file is the user's `own` or lies in the cache, where it may be deleted.
+    """
+    with _refusal(path, file, own):
         return b"".join(_chunks(path, file))
 
 
-def is_official(path: Path, file: File, cache: Path) -> bool:
+def is_official(path: Path, file: File, cache: Path, own: bool = True) -> bool:
     """Tell whether `path` is `file`, or a file of another size, made by somebody else.
 
-    A file is read through once; then the record in `cache` stands for that. Raises UserError for one of the official
-    size and another content, which is a damaged copy, and for one that cannot be read.
+    A file is read through once; then the record in `cache` stands for that. Raises UserError, as `read` does, for one
+    of the official size and another content, most likely a damaged copy, and for one that cannot be read.
     """
-    with _refusal(path, f"a damaged {file.name}"):
-        own = stamp(path)
-        if own[1] != file.size:
+    with _refusal(path, file, own):
+        found = stamp(path)
+        if found[1] != file.size:
             return False
-        if not seen([own], cache):
+        if not seen([found], cache):
             check(path, file)
-            remember([own], cache)
+            remember([found], cache)
     return True
 
 
@@ -81,7 +89,7 @@ def _chunks(path: Path, file: File) -> Iterator[bytes]:
                     digest.update(chunk)
                     yield chunk
         except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-            raise _WrongError(f"its gzip data are damaged ({one_line(error)})") from error
+            raise _DamagedError(f"its gzip data are damaged ({one_line(error)})") from error
     if size != file.size:
         raise _WrongError(f"it holds {size} bytes, not {file.size}")
     if digest.hexdigest() != file.sha256:
@@ -91,7 +99,7 @@ def _chunks(path: Path, file: File) -> Iterator[bytes]:
 def stamp(path: Path) -> list:
     """Return [path, bytes, time of change], which stands for a file's content.
 
-    So it does in the record of verified files, and in the key of an array made from a file (prepared.py, folder.py).
+    So it does in the record of verified files, and in the key of an array made from a file (prepared.py, folder/).
     """
     status = path.stat()
     return [str(path.resolve()), status.st_size, status.st_mtime_ns]
@@ -124,12 +132,45 @@ def keep(path: Path, content: bytes) -> None:
         write_atomic(path, content)
 
 
+def not_official(path: Path, file: File, why: object) -> UserError:
+    """Return the error for a file of the user's own that is not `file`: a damaged copy, or other data of that name.
+
+    It never asks for deleting a file that may be somebody's work.
+    """
+    what = f"{path} is not the official {file.name}: {why}"
+    if isinstance(why, _DamagedError):
+        return UserError(f"{what}; get it again, or name another --data-dir")
+    images = _for_folder(path)
+    other = "" if images is None else f", or train on it as it is: --data {shlex.quote(f'folder:{images}')}"
+    advice = "if it is a damaged copy, get it again; if it is something else, name another --data-dir"
+    return UserError(f"{what}; {advice}{other}")
+
+
+def _for_folder(path: Path) -> Path | None:
+    """Return `path` if `--data folder:PATH` seems to read it, for labels in idx form the images beside; else None."""
+    with contextlib.suppress(OSError, EOFError, zlib.error), open(path, "rb") as raw:
+        gzipped = raw.read(2) == b"\x1f\x8b"
+        raw.seek(0)
+        with gzip.open(raw) if gzipped else contextlib.nullcontext(raw) as stream:
+            head = stream.read(4)
+        table = path.name.lower().removesuffix(".gz").endswith(".csv")
+        array = (path.suffix.lower(), head) in ((".npy", b"\x93NUM"), (".npz", b"PK\3\4"))
+        rank = head[3] if len(head) == 4 and head[:2] == b"\0\0" else 0  # of an idx file
+        if rank == 1:
+            images = path.with_name(path.name.replace("labels-idx1", "images-idx3"))
+            return images if images != path and images.is_file() else None
+        return path if table or array or rank in (3, 4) else None
+    return None
+
+
 @contextlib.contextmanager
-def _refusal(path: Path, what: str) -> Iterator[None]:
-    """Turn what goes wrong with the file at `path` into a UserError that says what it is."""
+def _refusal(path: Path, file: File, own: bool) -> Iterator[None]:
+    """Turn what goes wrong with the file at `path`, which should be `file`, into a UserError that says what to do."""
     try:
         yield
     except _WrongError as wrong:
-        raise UserError(f"{path} is {what}: {wrong}; delete it or put the right one there") from wrong
+        if own:
+            raise not_official(path, file, wrong) from wrong
+        raise UserError(f"{path}, in the cache, is a damaged {file.name}: {wrong}; delete it") from wrong
     except OSError as error:
         raise UserError(f"cannot read {path}: {reason(error)}") from error

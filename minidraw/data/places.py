@@ -43,7 +43,7 @@ class Places:
             return read(path, file)
         if path := _find(file, self.cache):
             try:
-                return read(path, file)
+                return read(path, file, own=False)
             except UserError as error:
                 if not self.download:
                     raise

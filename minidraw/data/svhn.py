@@ -27,6 +27,7 @@ GROWN = 0.3  # share by which the box is wider, and higher, than the digits
 HELD_OUT = 4701  # photographs for validation, but at most a tenth
 LARGEST = 4096  # pixels, the longest side that a photograph may have
 MOST = {".png": 16 << 20, "digitStruct.mat": 4 << 30}  # bytes
+ADVICE = "get the archive again, or name another --data-dir"  # to the owner of another one, or of a damaged copy
 VERSION = 1  # of what is kept in the cache
 
 TRAIN = hosted("train.tar.gz", 404141560, "4b17bb33b6cd8f963493168f80143da956f28ec406cc12f8e5745a9f91a51898")
@@ -107,15 +108,16 @@ def _make(path: Path) -> tuple[int, Iterator[tuple[int, np.ndarray]]]:
         with progress(len(rows), f"cutting the numbers of {path.name}") as bar:
             for name, content in members(path, lambda name: MOST[".png"] * (_base(name) in boxes)):
                 if (row := rows.pop(_base(name), None)) is None:
-                    raise UserError(f"{path} holds {_base(name)} twice")
+                    raise UserError(f"{path} holds {_base(name)} twice; {ADVICE}")
                 try:
                     image = cut_number(content, boxes[_base(name)])
                 except Exception as error:  # damaged pictures make Pillow raise nearly anything
-                    raise UserError(f"{path}, {name}: {reason(error)}; get the archive again") from error
+                    raise UserError(f"{path}, {name}: {reason(error)}; {ADVICE}") from error
                 yield row, image[None]
                 bar.update()
         if rows:
-            raise UserError(f"{path} does not hold {next(iter(rows))}, nor {len(rows) - 1} others of digitStruct.mat")
+            missing = f"{next(iter(rows))}, nor {len(rows) - 1} others of digitStruct.mat"
+            raise UserError(f"{path} does not hold {missing}; {ADVICE}")
 
     return len(boxes), blocks()
 
@@ -126,7 +128,8 @@ def _boxes(path: Path) -> dict[str, tuple[float, float, float, float]]:
     for _, content in members(path, lambda name: MOST.get(_base(name), 0)):
         boxes, found = _read_boxes(path, content), found + 1
     if found != 1:
-        raise UserError(f"{path} holds {found} files digitStruct.mat, not one: it is no archive of SVHN's numbers")
+        why = f"it holds {found} files digitStruct.mat, not one"
+        raise UserError(f"{path} is no archive of SVHN's numbers: {why}; {ADVICE}")
     return boxes
 
 
@@ -142,7 +145,7 @@ def _read_boxes(path: Path, content: BinaryIO) -> dict[str, tuple[float, float, 
                 boxes[name] = box
                 bar.update()
     except Exception as error:  # damaged files make h5py raise nearly anything
-        raise UserError(f"digitStruct.mat in {path} cannot be read: {reason(error)}") from error
+        raise UserError(f"digitStruct.mat in {path} cannot be read: {reason(error)}; {ADVICE}") from error
     return boxes
 
 

@@ -51,7 +51,7 @@ def load(places: Places, seed: int = 0, files: tuple[File, File, File] = (TRAIN,
     other = [f"{len(p.array):,} digits of {f.name}" for p, f in zip(prepared, wanted, strict=True) if not p.official]
     note += f"; NOT the official files: {', '.join(other)}" if other else ""
     splits = from_records(train[:cut], *extras), from_records(train[cut:]), from_records(test)
-    return Dataset("svhn_cropped", *splits, note)
+    return Dataset("svhn_cropped", *splits, note, tuple("0123456789"))
 
 
 def _make(path: Path) -> tuple[int, Iterator[tuple[int, np.ndarray]]]:
@@ -59,7 +59,8 @@ def _make(path: Path) -> tuple[int, Iterator[tuple[int, np.ndarray]]]:
     import scipy.io  # here, since importing it takes longer than a start from the cache
 
     def wrong(why: object) -> UserError:
-        return UserError(f"{path} is not a MATLAB 5 file of SVHN's cropped digits: {one_line(why)}")
+        what = f"{path} is not a MATLAB 5 file of SVHN's cropped digits: {one_line(why)}"
+        return UserError(f"{what}; get it again, or name another --data-dir")
 
     try:
         # Sizes first, from the headers alone: what is compressed can claim, and become, anything.

@@ -15,6 +15,7 @@ from ..errors import UserError
 from ..model import likelihood
 from ..model.draw import DRAW, draw_noise
 from ..model.ram import RAM
+from . import confusion
 
 CHUNK = 250  # held-out images at a time
 DARKEST = 1e-3  # where the mean image is 0 or 1, its logit is taken as if it were this far from it
@@ -49,13 +50,17 @@ def bound_terms(
     return reconstruction, latent
 
 
-def classify(network: RAM, split, count: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Return the cross entropy in nats, and whether the likeliest label is wrong, of the first `count` images."""
+def classify(network: RAM, split, count: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the cross entropy in nats, whether the likeliest label is wrong, and that label, of the first images.
+
+    There are `count` of each. Raises UserError where the images have no labels, or others than the network knows.
+    """
     if split.labels is None:
         raise UserError("these images have no labels, and a classifier is measured by them; choose another --data")
     labels = network.checked_labels(split.labels[:count], count)
     log_p = np.concatenate([network.log_probabilities(images) for images in batches(split, count, rng)])  # (count, K)
-    return -log_p[np.arange(count), labels].astype(np.float64), log_p.argmax(axis=1) != labels
+    likeliest = log_p.argmax(axis=1)
+    return -log_p[np.arange(count), labels].astype(np.float64), likeliest != labels, likeliest
 
 
 def variational_bound(network: DRAW, split, seed: int) -> dict:
@@ -101,11 +106,17 @@ def yardsticks(train, split, seed: int) -> dict:
     return {"independent_pixels": float(independent / len(split)), "least": float(least / len(split))}
 
 
-def classification_error(network: RAM, split, seed: int) -> dict:
-    """Return the share of wrong labels over a split, its standard error, and the cross entropy in nats per image."""
-    nats, wrong = classify(network, split, len(split), np.random.default_rng([seed, 1]))
+def classification_error(network: RAM, split, seed: int, classes: tuple[str, ...] | None = None) -> dict:
+    """Return the share of wrong labels over a split, its standard error, and the cross entropy in nats per image.
+
+    And what was taken for what: the names of the labels, numbers where `classes` has none, and the table `confusion`,
+    as many lists as labels, of how many images of that label were taken for each.
+    """
+    nats, wrong, taken = classify(network, split, len(split), np.random.default_rng([seed, 1]))
     results = {"error": mean(wrong), "error_error": standard_error(wrong), "wrong": int(wrong.sum())}
-    return results | {"cross_entropy": mean(nats), "cross_entropy_error": standard_error(nats)}
+    results |= {"cross_entropy": mean(nats), "cross_entropy_error": standard_error(nats)}
+    counts = confusion.table(split.labels, taken, network.config.classes)  # (K, K)
+    return results | {"classes": confusion.names(classes, len(counts)), "confusion": counts.tolist()}
 
 
 def mean(values: np.ndarray) -> float:

@@ -151,7 +151,7 @@ class ClassifyingTask(Task):
 
     def validate(self, count: int, rng: np.random.Generator) -> tuple[dict, str]:
         """Return cross entropy and error on held-out images."""
-        nats, wrong = classify(self.model, self.data.valid, count, rng)
+        nats, wrong, _ = classify(self.model, self.data.valid, count, rng)
         fields = {"validation_loss": float(nats.mean()), "validation_error": float(wrong.mean())}
         return fields, f"error {100 * wrong.mean():.2f} %, cross entropy {nats.mean():.4f} nats per image"
 

@@ -52,7 +52,7 @@ def test_cifar10_archive(tmp_path, cache, sub, monkeypatch):
     places = Places("cifar10", tmp_path / "data", cache, download=False)
     dataset = cifar10.load(places, spec=spec(content))
     assert_cifar(dataset)
-    assert "not verified" not in dataset.note
+    assert "not verified" not in dataset.note and dataset.classes == cifar10.CLASSES
     monkeypatch.setattr(cifar10, "members", None)
     assert_cifar(cifar10.load(places, spec=spec(content)))  # from the cache
     assert everything(cache) == ["cifar-10-binary.npy", "verified.json"]
@@ -91,6 +91,7 @@ def test_cifar10_wrong_files(tmp_path, cache, form, damage):
             put(tmp_path, other, content)
     message = refusal(cifar10.load, Places("cifar10", tmp_path, cache, download=False), spec=spec(packed))
     assert name in message and ("label 10" in message) == (damage == "label")
+    assert "delete" not in message and (form == "archive" or message.endswith("or name another --data-dir"))
     assert not cache.exists() or everything(cache) == ["verified.json"]
 
 
@@ -98,6 +99,7 @@ def test_cifar10_archive_of_another_size_is_refused(tmp_path, cache):
     path = put(tmp_path, "cifar-10-binary.tar.gz", HTML)
     message = refusal(cifar10.load, Places("cifar10", tmp_path, cache))
     assert message.startswith(f"{path} is not the official cifar-10-binary.tar.gz: it holds 64 bytes, not 170052171")
+    assert message.endswith("name another --data-dir") and "delete" not in message
 
 
 @pytest.mark.parametrize("name", ["cifar-10-python.tar.gz", "data_batch_1", "cifar-10-batches-py"])

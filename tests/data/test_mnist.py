@@ -22,7 +22,7 @@ def test_mnist(tmp_path, cache, zipped):
         assert len(split) == len(images) and split.shape == (1, 4, 4)
         np.testing.assert_allclose(split.batch(np.arange(len(split))), images[:, None] / 255, rtol=1e-7)
         np.testing.assert_array_equal(split.labels, labels)
-    assert not cache.exists()
+    assert dataset.classes == tuple("0123456789") and not cache.exists()
 
 
 def test_idx_headers():

@@ -1,11 +1,25 @@
 """Official files: what is not exactly the right one is refused."""
 
+import gzip
 import io
 import json
+import shlex
 
 import numpy as np
 import pytest
-from support.files import DAMAGES, HTML, ROWS, SHAPE, bomb, official_file, put, refusal, small_binarized
+from support.files import (
+    DAMAGES,
+    HTML,
+    ROWS,
+    SHAPE,
+    bomb,
+    idx,
+    official_file,
+    put,
+    refusal,
+    small_binarized,
+    small_mnist,
+)
 
 from minidraw.data import binarized_mnist, mnist, official
 from minidraw.data.places import Places
@@ -23,7 +37,69 @@ def test_wrong_file_in_the_folder_is_refused(tmp_path, cache, damage):
     places = Places("binarized_mnist", tmp_path / "data", cache)
     message = refusal(binarized_mnist.load, places, spec=spec)
     assert message.startswith(f"{wrong} is not the official {spec.texts[1].name}: ") and reason in message
-    assert "delete it" in message and not cache.exists()
+    advice = "if it is a damaged copy, get it again; if it is something else, name another --data-dir"
+    broken = "gzip data are damaged" in message
+    assert message.endswith("; get it again, or name another --data-dir" if broken else advice)
+    assert "delete" not in message and not cache.exists()
+
+
+@pytest.mark.parametrize("zipped", [False, True])
+@pytest.mark.parametrize("folder", ["data", "my data"])
+def test_another_data_set_under_the_names_of_mnist_can_be_trained_on(tmp_path, cache, folder, zipped):
+    """As Fashion-MNIST is: nobody is told to delete it, and the command for it is said in a way that a shell takes."""
+    contents, spec, _ = small_mnist()
+    images, labels = (file.name for file in spec.files[:2])
+    for name, content in contents.items():
+        other = content[:-1] + bytes([content[-1] ^ 1])
+        put(tmp_path / folder, name + ".gz" * zipped, gzip.compress(other) if zipped else other)
+    path = tmp_path / folder / (images + ".gz" * zipped)
+    message = refusal(mnist.load, Places("mnist", tmp_path / folder, cache), spec=spec)
+    assert message.startswith(f"{path} is not the official {images}: its SHA-256 is ") and "delete" not in message
+    command = message.partition("name another --data-dir, or train on it as it is: ")[2]
+    assert shlex.split(command) == ["--data", f"folder:{path}"]
+    path.write_bytes(gzip.compress(contents[images]) if zipped else contents[images])
+    message = refusal(mnist.load, Places("mnist", tmp_path / folder, cache), spec=spec)
+    assert f"is not the official {labels}" in message  # the images are right, but the labels somebody's own
+    assert message.endswith(command), "folder: finds labels by the images beside them"
+
+
+NPY, NPZ = io.BytesIO(), io.BytesIO()
+np.save(NPY, np.zeros((2, 3, 4)))
+np.savez(NPZ, np.zeros((2, 3, 4)))
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "readable"),
+    [
+        ("images-idx3", idx(np.zeros((2, 3, 4), np.uint8)), True),
+        ("images-idx4.gz", gzip.compress(idx(np.zeros((2, 3, 4, 3), np.uint8))), True),
+        ("x.npy", NPY.getvalue(), True),
+        ("x.npz", NPZ.getvalue(), True),
+        ("x.CSV", b"label,pixel0\n1,0\n", True),
+        ("x.csv.gz", gzip.compress(b"label,pixel0\n1,0\n"), True),
+        ("labels-idx1", idx(np.zeros(5, np.uint8)), False),
+        ("x.npz", HTML, False),
+        ("x.npy", b"", False),
+        ("x.gz", b"\x1f\x8b", False),
+        ("x.gz", gzip.compress(bytes(99))[:12] + b"\xff" * 9, False),
+        ("x.amat", b"0 1 0 1\n", False),
+        ("x.tar.gz", NPZ.getvalue(), False),
+    ],
+)
+def test_only_what_a_folder_can_be_is_called_one(tmp_path, name, content, readable):
+    path = put(tmp_path, name, content)
+    message = refusal(official.read, path, official_file("x", b"abc"))
+    assert message.startswith(f"{path} is not the official x: ") and "name another --data-dir" in message
+    assert message.endswith(f"--data folder:{path}") == ("folder:" in message) == readable
+
+
+def test_a_damaged_file_in_the_cache_may_be_deleted(tmp_path):
+    path, file = put(tmp_path, "x", b"abd"), official_file("x", b"abc")
+    for call in (official.read, lambda *args, **own: official.is_official(*args, tmp_path, **own)):
+        assert "delete" not in refusal(call, path, file)
+        message = refusal(call, path, file, own=False)
+        assert message.startswith(f"{path}, in the cache, is a damaged x: its SHA-256")
+        assert message.endswith("; delete it")
 
 
 def test_bomb_is_not_held_in_memory(tmp_path):

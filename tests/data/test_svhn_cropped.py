@@ -57,6 +57,7 @@ def test_svhn_cropped(tmp_path, cache, extra, genuine, monkeypatch):
             assert_split(dataset.train, x[:21], y[:21])
         assert_split(dataset.valid, x[21:], y[21:])
         assert_split(dataset.test, x_test, y_test)
+        assert dataset.classes == tuple("0123456789")
         assert ("NOT the official files: 23 digits of train_32x32.mat, 11 digits of" in dataset.note) != genuine
         monkeypatch.setattr(scipy.io, "loadmat", None)  # the second time, from the cache
     assert all("extra" not in name for name in everything(cache)) or extra
@@ -103,6 +104,7 @@ def test_svhn_cropped_wrong_files(tmp_path, cache, wrong):
     path = put(tmp_path, "test_32x32.mat", WRONG_MATS[wrong])
     message = refusal(svhn_cropped.load, Places("svhn_cropped", tmp_path, cache, download=False))
     assert message.startswith(f"{path} is not a MATLAB 5 file of SVHN's cropped digits: ")
+    assert message.endswith("; get it again, or name another --data-dir")
     assert not any(name.startswith(("test", ".")) for name in everything(cache))
 
 
