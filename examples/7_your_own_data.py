@@ -1,7 +1,7 @@
 """One's own pictures: training on a folder of coloured circles and squares, and drawing them again (eqs 3-8).
 
 One learns to train on any folder of pictures, grey or, as in sections 4.4 and 4.5, in colour: its name for the library
-is `folder:PATH`, with options behind a question mark (see data/folder.py). From Python it takes the lines below, from a
+is `folder:PATH`, with options behind a question mark (docs/own-images.md). From Python it takes the lines below, from a
 shell, in FOLDER,
 
     python -m minidraw.train --data folder:7_pictures --set glimpses=8 --set latent_size=16 --steps 1000
@@ -19,6 +19,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from minidraw import data
+from minidraw.data import summary
 from minidraw.pictures.sheets import filmstrip
 from minidraw.pictures.writers import write_png
 from minidraw.presets import preset
@@ -42,10 +43,10 @@ for k in range(500):
     shape((x - radius, y - radius, x + radius, y + radius), outline=colour, width=14)
     picture.resize((24, 24), Image.Resampling.BOX).save(pictures / f"{k:03d}.png")
 
-# Read them: shuffled, and split eight to one to one for training, validation and testing.
+# Read them; by a hash of their content two tenths are held out, for validation and for testing.
 name = f"folder:{pictures}"
 dataset = data.load(name)
-print(dataset.note)
+print(dataset.note, *summary.lines(summary.summarize(dataset)), sep="\n")
 
 # Train: a preset, with what is different about this run. The trainer leaves all it does in a folder.
 experiment = preset("strokes").replace(

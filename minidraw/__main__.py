@@ -9,8 +9,9 @@ COMMANDS = ("train", "generate", "reconstruct", "interpolate", "evaluate", "figu
 
 def main(arguments: list[str]) -> None:
     """Print the commands, a line each, whatever the arguments."""
-    for name in COMMANDS:
-        description = importlib.import_module(f"minidraw.{name}").parser().description
+    for name in (*COMMANDS, "data"):
+        module = f"minidraw.{name}" if name in COMMANDS else f"minidraw.{name}.__main__"  # a folder with a command
+        description = importlib.import_module(module).parser().description
         print(f"python -m minidraw.{name:11} {description}")
     print("Each has --help. The first with no arguments trains a small network in minutes and needs nothing.")
 

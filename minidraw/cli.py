@@ -13,18 +13,22 @@ import numpy as np
 
 from . import data as data_sets
 from .data import Dataset
-from .data.images import spread
+from .data.folder.options import PREFIX, parse
+from .data.folder.preparation import Preparation
+from .data.images import renumbered, spread
+from .data.summary import difference, fingerprint, summarize
 from .errors import LONGEST, UserError, one_line
 from .model.config import DRAWConfig
 from .model.draw import DRAW, Drawing
-from .model.ram import RAMConfig
+from .model.ram import RAM, RAMConfig
 from .parallel.workers import WorkerDied
-from .pictures.photos import draws_digits, draws_on_black, read_digit, read_picture
+from .pictures import arrays
+from .pictures.photos import draws_digits, draws_on_black, read_digit, read_picture, read_prepared
 from .pictures.sheets import filmstrip, sequence_frames
 from .pictures.writers import check_video, write_gif, write_png, write_video
 from .training.checkpoints import Checkpoint
 
-ENDINGS = (".gif", ".mp4", ".png")
+ENDINGS = (".gif", ".mp4", ".png", *arrays.ENDINGS)
 LARGEST_SIDE = 65_535  # pixels; a GIF counts them in two bytes
 MOST_PIXELS = 1 << 29  # of all frames together, at three bytes each
 
@@ -65,9 +69,10 @@ class Parser(argparse.ArgumentParser):
         self.add_data()
 
     def add_pictures(self, out: str) -> None:
-        """Add --out and how the pictures look."""
-        text = ".gif, .mp4: how it is drawn; .png: what came out"
+        """Add --out, how the pictures look, and --latents."""
+        text = ".gif, .mp4: how it is drawn; .png: what came out; .npy: its frames; .npz: all its arrays"
         self.add_argument("--out", type=filled, metavar="FILE", default=out, help=text)
+        self.add_argument("--latents", action="store_true", help="in an .npy, the latents instead of the frames")
         self.add_argument("--strip", action="store_true", help="in a .png, a row per image, from left to right in time")
         self.add_argument("--columns", type=whole(1), metavar="N", help="images per row (default: a square sheet)")
         self.add_argument("--scale", type=whole(1), metavar="N", default=3, help="enlargement")
@@ -112,15 +117,31 @@ def drawing_network(options: argparse.Namespace, checkpoint: Checkpoint) -> DRAW
 
 
 def load_data(options: argparse.Namespace, checkpoint: Checkpoint) -> Dataset:
-    """Return the data set of --data, or else the one that the network was made for. Raises UserError if unfit."""
+    """Return the data set of --data, or else the one that the network was trained on. Raises UserError if unfit.
+
+    Where the images are not those that it was trained on, that is said on stderr.
+    """
     train, shape = checkpoint.experiment.train, checkpoint.experiment.model.image_shape
-    data = data_sets.load(options.data or train.data, options.data_dir, seed=train.seed)
+    data = load_known(options.data, train.data, options.data_dir, train.seed)
     if tuple(data.test.shape) != shape:
         raise UserError(
             f"the images of {data.name} are {tuple(data.test.shape)}, but this network is for {shape}; "
             "choose another --data or checkpoint"
         )
-    return data
+    recorded = checkpoint.data.get("fingerprint", {})
+    if recorded and (differs := difference(recorded, fingerprint(summarize(data)))):
+        print(f"note: {data.name} is not what this network was trained on: {differs}", file=sys.stderr)
+    classes = checkpoint.data.get("classes")
+    return renumbered(data, tuple(classes)) if classes and checkpoint.experiment.network == RAM.name else data
+
+
+def load_known(given: str | None, recorded: str, data_dir: str | None, seed: int) -> Dataset:
+    """Return the data set that is given, or else the recorded one. Raises UserError where that is not to be found."""
+    if given is None and not data_sets.is_known(recorded):
+        raise UserError(f"this run is of {recorded!r}, data that a program gave it: name a data set with --data")
+    if given is None and recorded.startswith(PREFIX) and not parse(recorded)[0].exists():
+        raise UserError(f"this run is of {recorded}, which is not there any more: say where it is, --data {PREFIX}PATH")
+    return data_sets.load(given or recorded, data_dir, seed=seed)
 
 
 def given_images(options: argparse.Namespace, checkpoint: Checkpoint, network: DRAW, count: int) -> np.ndarray:
@@ -133,7 +154,9 @@ def given_images(options: argparse.Namespace, checkpoint: Checkpoint, network: D
             raise UserError("-n, --data and --data-dir choose images of a data set: give either them or pictures")
         images, notes = [], []
         for path in options.images:
-            if draws_digits(network) and not options.whole:
+            if preparation := checkpoint.data.get("preparation"):
+                image, done = read_prepared(path, Preparation(**preparation))
+            elif draws_digits(network) and not options.whole:
                 image, done = read_digit(path)
             else:
                 image, done = read_picture(path, network.config.image_shape, draws_on_black(network))
@@ -153,8 +176,11 @@ def too_many(images: int, config: DRAWConfig | RAMConfig, scale: int) -> bool:
     return images * config.glimpses * H * W * scale**2 > MOST_PIXELS
 
 
-def check_pictures(options: argparse.Namespace, images: int, config: DRAWConfig | RAMConfig) -> None:
-    """Raise UserError, before any work is done, for an --out that is no picture or one that would be too large."""
+def check_out(options: argparse.Namespace, drawings: int, config: DRAWConfig | RAMConfig, cells: int = 1) -> None:
+    """Raise UserError, before any work is done, for an --out of no known kind, or one that would be too large.
+
+    In a picture a drawing takes up so many `cells`.
+    """
     ending = Path(options.out).suffix.lower()
     if ending not in ENDINGS:
         endings = f"{', '.join(ENDINGS[:-1])} or {ENDINGS[-1]}"
@@ -163,15 +189,24 @@ def check_pictures(options: argparse.Namespace, images: int, config: DRAWConfig 
         check_video()
     if options.strip and ending != ".png":
         raise UserError(f"--strip makes a still picture: let --out end in .png, not {ending}")
+    if ending in arrays.ENDINGS:
+        arrays.check_arrays(drawings, config)
+        return
+    if options.latents:
+        raise UserError(f"--latents are numbers: let --out end in .npy, not {ending}")
     W = config.image_shape[2]
     if options.columns and options.columns * W * options.scale > LARGEST_SIDE:
         raise UserError(f"a picture of {options.columns} columns is too large: change --columns or --scale")
-    if too_many(images, config, options.scale):
-        raise UserError(f"{images} drawings at --scale {options.scale} are too much for one picture: ask for less")
+    if too_many(drawings * cells, config, options.scale):
+        raise UserError(f"{drawings} drawings at --scale {options.scale} are too much for one picture: ask for less")
 
 
-def write_pictures(options: argparse.Namespace, drawing: Drawing, originals: np.ndarray | None = None) -> None:
+def write_drawing(options: argparse.Namespace, drawing: Drawing, originals: np.ndarray | None = None) -> None:
     """Write a drawing, beside its `originals` (n, C, H, W) if there are any, as the options say; tell what was made."""
+    if Path(options.out).suffix.lower() in arrays.ENDINGS:
+        what = arrays.write_arrays(options.out, drawing, originals, options.latents)
+        print(f"{options.out}: {what}, {os.path.getsize(options.out) / 1e6:.2f} MB")
+        return
     frames = drawing.frames
     layout: dict[str, Any] = {"originals": originals, "scale": options.scale}
     boxes: dict[str, Any] = {} if options.no_boxes else {"write": drawing.write, "read": drawing.read}

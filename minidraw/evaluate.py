@@ -5,9 +5,10 @@ import sys
 from typing import Any
 
 from .cli import Parser, load_data, run, whole
+from .data import summary
 from .errors import UserError
 from .model.ram import RAM
-from .training import checkpoints
+from .training import checkpoints, confusion
 from .training.measure import classification_error, importance_weighted_bound, variational_bound, yardsticks
 
 
@@ -31,6 +32,7 @@ def main(arguments: list[str]) -> int:
     checkpoint = checkpoints.load(options.checkpoint)
     data = load_data(options, checkpoint)
     network: Any = checkpoint.network(options.backend, options.threads)
+    print(*summary.lines(summary.summarize(data)), sep="\n", file=sys.stderr)
     split = getattr(data, options.split)
     results = {"data": data.name, "split": options.split, "images": len(split), "seed": options.seed}
     results["glimpses"] = network.config.glimpses
@@ -40,7 +42,7 @@ def main(arguments: list[str]) -> int:
     if isinstance(network, RAM):
         if options.samples > 1:
             raise UserError("--samples is for networks that draw; this checkpoint is of a classifier")
-        results |= classification_error(network, split, options.seed)
+        results |= classification_error(network, split, options.seed, data.classes)
     else:
         results |= variational_bound(network, split, options.seed) | yardsticks(data.train, split, options.seed)
         if options.samples > 1:
@@ -56,11 +58,12 @@ def report(results: dict) -> str:
         return f"{results[name]:.2f}" + ("" if results[error] is None else f" ± {results[error]:.2f}")
 
     if "error" in results:
-        return (
+        line = (
             f"{results['split']} set of {results['data']}, {results['images']} images: "
             f"error {100 * results['error']:.2f} ± {100 * (results['error_error'] or 0):.2f} % "
             f"({results['wrong']} wrong), cross entropy {number('cross_entropy', 'cross_entropy_error')} nats per image"
         )
+        return "\n".join([line, *confusion.words(results["confusion"], results["classes"])])
     lines = [
         f"upper bounds on -log P(x) in nats per image, {results['split']} set of {results['data']}, "
         f"{results['images']} images:",

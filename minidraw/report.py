@@ -5,6 +5,7 @@ from pathlib import Path
 from .cli import Parser, load_data, run
 from .pages.report import write_report
 from .training import checkpoints
+from .training.record import DATA, show_images
 from .training.tasks import task_for
 
 
@@ -24,9 +25,11 @@ def main(arguments: list[str]) -> int:
     folder = Path(options.run)
     if options.draw:
         checkpoint = checkpoints.load(folder / "checkpoint.npz")
-        task = task_for(checkpoint.network(options.backend, options.threads), load_data(options, checkpoint))
+        data = load_data(options, checkpoint)
+        task = task_for(checkpoint.network(options.backend, options.threads), data)
         seed, step = checkpoint.experiment.train.seed, checkpoint.state.get("step", 0)
         task.pictures(folder, seed, step, thorough=True)
+        show_images(folder / DATA, data.train)
     write_report(folder)
     print(folder / "report.html")
     return 0

@@ -8,8 +8,8 @@ import os
 import re
 from pathlib import Path
 
-from . import data as data_sets
-from .cli import Parser, filled, run
+from .cli import Parser, filled, load_known, run
+from .data.folder.options import PREFIX
 from .errors import UserError
 from .parallel.ranks import Ranks, connect
 from .presets import PRESETS, Experiment, parse_setting, preset
@@ -69,12 +69,14 @@ def train(options: argparse.Namespace, ranks: Ranks) -> int:
         if options.preset and experiment.train.data != restored.experiment.train.data and not options.data:
             raise UserError(f"the run in {folder} is of {restored.experiment.train.data}, not of {options.preset}")
         experiment = restored.experiment
-        refuse_changes(experiment, changes, folder)
+        refuse_changes(experiment, changes, folder, restored.data)
     experiment = experiment.replace(**changes)
     with ranks.first_alone():
-        data = data_sets.load(experiment.train.data, options.data_dir, seed=experiment.train.seed)
+        data = load_known(changes.get("data"), experiment.train.data, options.data_dir, experiment.train.seed)
     if "image_shape" not in changes:
         experiment = experiment.replace(image_shape=tuple(data.train.shape))
+    if experiment.network == "ram" and data.classes and "classes" not in changes and restored is None:
+        experiment = experiment.replace(classes=len(data.classes))
     if options.epochs is not None:
         batches = len(data.train) // experiment.train.batch_size
         experiment = experiment.replace(steps=max(1, round(options.epochs * batches)))
@@ -152,8 +154,14 @@ def claim(base: Path) -> Path:
         raise UserError(f"cannot make {base}: {problem.strerror}; choose another folder with --out") from None
 
 
-def refuse_changes(experiment: Experiment, changes: dict, folder: Path) -> None:
-    """Raise UserError if `changes` would make the resumed run another run."""
+def refuse_changes(experiment: Experiment, changes: dict, folder: Path, known_by: dict) -> None:
+    """Raise UserError if `changes` would make the resumed run another run.
+
+    A folder of images may have been moved, where they are known by more than its name (Trainer.restore).
+    """
+    folders = [name.startswith(PREFIX) for name in (experiment.train.data, changes.get("data", ""))]
+    if all(folders) and known_by.get("fingerprint"):
+        changes = {name: value for name, value in changes.items() if name != "data"}
     settings = dataclasses.asdict(experiment.model) | dataclasses.asdict(experiment.train)
     for name, value in changes.items():
         if name in settings and settings[name] != value and name not in CHANGEABLE:

@@ -23,7 +23,7 @@ from . import binarized_mnist, cifar10, cluttered, folder, mnist, strokes, svhn,
 from .images import Dataset, Images, mean_image
 from .places import Places
 
-__all__ = ["Dataset", "Images", "cache_folder", "load", "mean_image", "names"]
+__all__ = ["Dataset", "Images", "cache_folder", "is_known", "load", "mean_image", "names"]
 
 
 def load(name: str, data_dir: str | None = None, seed: int = 0, download: bool = True) -> Dataset:
@@ -32,7 +32,7 @@ def load(name: str, data_dir: str | None = None, seed: int = 0, download: bool =
     Official files are looked for in `data_dir`, or else in the folder that MINIDRAW_DATA names (and in its sub-folder
     `name`), then in the cache, then downloaded unless `download` is false or MINIDRAW_OFFLINE is set. `seed` is for
     data sets that are made, not read. "folder:PATH" is a folder of anybody's pictures, or a file of arrays, see
-    folder.py. Raises UserError for an unknown name, a wrong file, or files not to be had.
+    folder/. Raises UserError for an unknown name, a wrong file, or files not to be had.
     """
     if name.startswith(folder.PREFIX):
         return folder.load(name, cache_folder() / "folder")
@@ -40,12 +40,17 @@ def load(name: str, data_dir: str | None = None, seed: int = 0, download: bool =
         raise UserError(
             f"{name!r} is no data set but a file or folder: for the images in it write {folder.PREFIX}{name}"
         )
-    if name not in _LOADERS:
+    if not is_known(name):
         raise unknown("data set", name, names())
     where = data_dir or os.environ.get("MINIDRAW_DATA")
     online = download and os.environ.get("MINIDRAW_OFFLINE", "0") in ("", "0")
     places = Places(name, Path(os.path.expanduser(where)) if where else None, cache_folder() / name, online)
     return _LOADERS[name](places, seed)
+
+
+def is_known(name: str) -> bool:
+    """Tell whether `load` knows such a name."""
+    return name in _LOADERS or name.startswith(folder.PREFIX)
 
 
 def names() -> tuple[str, ...]:

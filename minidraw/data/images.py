@@ -1,10 +1,14 @@
 """What a data set is to the rest of minidraw: three splits, each of which hands out batches of images."""
 
+import copy
+import dataclasses
 import math
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+
+from ..errors import UserError
 
 
 class Images:
@@ -77,13 +81,45 @@ def unit(pixels: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Dataset:
-    """The three splits of a data set and a line on where it came from; each is Images, or anything with its methods."""
+    """The three splits of a data set and a line on where it came from; each is Images, or anything with its methods.
+
+    `classes` are the names of the labels 0, 1, ...; `remarks` are lines on what was done to the images, and what was
+    left out; `identity` stands for all of their content, where that is known without looking at it; `preparation` is
+    how a picture becomes such an image, see folder/preparation.py.
+    """
 
     name: str
     train: Any
     valid: Any
     test: Any
     note: str
+    classes: tuple[str, ...] | None = None
+    remarks: tuple[str, ...] = ()
+    identity: str = ""
+    preparation: dict | None = None
+
+
+def renumbered(data: Dataset, classes: tuple[str, ...]) -> Dataset:
+    """Return a data set whose labels have the numbers that `classes` gives to their names.
+
+    Raises UserError where one of its classes is none of them.
+    """
+    if data.classes is None or data.classes == classes:
+        return data
+    if unknown := sorted({*data.classes} - {*classes}):
+        raise UserError(
+            f"{data.name} has classes that this network does not know: {', '.join(unknown[:5])}; "
+            f"it knows {', '.join(classes[:20])}"
+        )
+    numbers = np.array([classes.index(name) for name in data.classes], np.uint8)
+
+    def with_numbers(split: Any) -> Any:
+        split = copy.copy(split)
+        split.labels = None if split.labels is None else numbers[split.labels]
+        return split
+
+    splits = {name: with_numbers(getattr(data, name)) for name in ("train", "valid", "test")}
+    return dataclasses.replace(data, classes=classes, **splits)
 
 
 def mean_image(

@@ -21,9 +21,10 @@ import numpy as np
 
 from ..errors import UserError, reason
 from .download import download, unfinished
-from .official import File, is_official, stamp
+from .official import File, is_official, not_official, stamp
 from .places import Places
 
+ABOUT = "about"  # the key, beside those of a source
 ABANDONED = 600  # seconds without a byte after which an unfinished file counts as left behind
 # What is made of a file: the number of rows, and then blocks of them, (first row, uint8 (k, *row)), in any order.
 Maker = Callable[[Path], tuple[int, Iterator[tuple[int, np.ndarray]]]]
@@ -57,10 +58,7 @@ def prepare(
         path = places.find(file)
         official = path is None or is_official(path, file, places.cache)
         if strict and not official:
-            raise UserError(
-                f"{path} is not the official {file.name}: it holds {path.stat().st_size} bytes, not {file.size}; "
-                "delete it or put the right one there"
-            )
+            raise not_official(path, file, f"it holds {path.stat().st_size} bytes, not {file.size}")
         source: dict = {"official": file.name, "sha256": file.sha256} if official else {"stamp": stamp(path)}
         ending = "" if official else "-" + hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:12]
         target = places.cache / f"{file.name.partition('.')[0]}{ending}.npy"
@@ -89,6 +87,12 @@ def read(path: Path, source: dict, row: tuple[int, ...] | None = None) -> np.nda
 
     Without `row`, the rows may have any shape.
     """
+    found = read_with(path, source, row)
+    return found and found[0]
+
+
+def read_with(path: Path, source: dict, row: tuple[int, ...] | None = None) -> tuple[np.ndarray, dict] | None:
+    """Return the array as `read` does, and what was written `about` it."""
     # Exception: a damaged header makes NumPy raise nearly anything, and warn.
     with contextlib.suppress(Exception), warnings.catch_warnings(), open(path, "rb") as file:
         warnings.simplefilter("error")
@@ -97,15 +101,25 @@ def read(path: Path, source: dict, row: tuple[int, ...] | None = None) -> np.nda
         offset = file.tell()
         if dtype == np.uint8 and shape[1:] == (row or shape[1:]) and min(shape, default=0) > 0:
             file.seek(offset + math.prod(shape))
-            if json.loads(file.read(1 << 20)) == source:
-                return np.asarray(np.memmap(path, np.uint8, "r", offset, shape))
+            told = json.loads(file.read(1 << 20))
+            about = told.pop(ABOUT, {})
+            if told == source:
+                return np.asarray(np.memmap(path, np.uint8, "r", offset, shape)), about
     return None
 
 
-def write(path: Path, source: dict, row: tuple[int, ...], n: int, blocks: Iterator[tuple[int, np.ndarray]]) -> None:
+def write(
+    path: Path,
+    source: dict,
+    row: tuple[int, ...],
+    n: int,
+    blocks: Iterator[tuple[int, np.ndarray]],
+    about: dict | None = None,
+) -> None:
     """Write the blocks of an array (n, *row) made from `source` to `path`, as they come: in the end all, or nothing.
 
-    Raises UserError where it cannot be written, and whatever comes from `blocks`.
+    What is to be known `about` the array besides is kept with it. Raises UserError where it cannot be written, and
+    whatever comes from `blocks`.
     """
     size, rows = math.prod(row), 0
     incomplete = path.parent / f".{path.name}.{os.getpid()}.tmp"
@@ -131,7 +145,7 @@ def write(path: Path, source: dict, row: tuple[int, ...], n: int, blocks: Iterat
             if rows != n:
                 raise ValueError(f"{rows} of {n} rows were made")
             file.seek(offset + n * size)
-            file.write(json.dumps(source).encode() + b"\n")
+            file.write(json.dumps(source | ({ABOUT: about} if about else {})).encode() + b"\n")
             file.flush()
             os.fsync(file.fileno())
         os.replace(incomplete, path)
@@ -157,9 +171,9 @@ def _obtain(places: Places, file: File) -> Path:
     path = places.cache / file.name
     if path.is_file():
         try:
-            if is_official(path, file, places.cache):
+            if is_official(path, file, places.cache, own=False):
                 return path
-            problem = f"{path} is not the official {file.name}; delete it"
+            problem = f"{path}, in the cache, is not the official {file.name}; delete it"
         except UserError as error:
             problem = str(error)
         if not places.download:

@@ -17,6 +17,7 @@ from .run import Run
 
 HERE = Path(__file__).parent
 LARGEST_PICTURE = 3 << 20  # bytes; a larger one stays beside the page, which then links to it
+DATA = {"data.png": ("Trained on", "The images as they go in.", "")}
 CAPTIONS = {  # by network and picture: title, what it shows, class
     "draw": {
         "samples.gif": (
@@ -34,7 +35,8 @@ CAPTIONS = {  # by network and picture: title, what it shows, class
             "Green: where it reads. Red: where it writes. Time runs to the right.",
             "wide",
         ),
-    },
+    }
+    | DATA,
     "ram": {
         "samples.gif": ("Being looked at", "Left: the window on the image. Right: what is seen through it.", ""),
         "seen.png": (
@@ -42,7 +44,8 @@ CAPTIONS = {  # by network and picture: title, what it shows, class
             "Upper rows: the window, its line the thicker the wider its filters (fig. 5). Lower: what is seen.",
             "",
         ),
-    },
+    }
+    | DATA,
 }
 OBJECTIVE = {
     "draw": "L = −log D(x | c<sub>T</sub>) + Σ<sub>t</sub> KL(Q(Z<sub>t</sub> | h<sub>t</sub><sup>enc</sup>) ‖ "
@@ -89,7 +92,7 @@ def report(run: Run, running: bool) -> str:
         f'<p class="equation">{OBJECTIVE.get(run.network, "")}</p>'
         f'<section class="charts">{numbers}</section><section class="pictures">{shown}</section>'
         f"<section><h2>Settings</h2><p>This command makes the run:</p><pre>{html.escape(run.command())}</pre>"
-        f"<p>Data: {html.escape(run.note)}</p>{settings(run)}</section>"
+        f"<p>Data: {html.escape(run.note)}</p>{images(run)}{settings(run)}</section>"
         f"</main><footer>{'; '.join(remarks(run))}</footer>"
     )
 
@@ -177,6 +180,12 @@ def picture(run: Run, name: str, title: str, words: str, kind: str = "") -> str:
         return f'<figure class="{kind}">{caption}{link}</figure>'
     address = svg.data_uri(content, Path(name).suffix[1:])
     return f'<figure class="{kind}">{caption}<img alt="{title}" src="{address}"></figure>'
+
+
+def images(run: Run) -> str:
+    """Return what the run has seen of its data as a list; nothing for a run that kept no record of it."""
+    items = "".join(f"<li>{html.escape(line)}</li>" for line in run.images)
+    return f"<ul>{items}</ul>" if items else ""
 
 
 def settings(run: Run) -> str:

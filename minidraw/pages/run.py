@@ -5,6 +5,7 @@ import shlex
 from pathlib import Path
 from typing import Any
 
+from ..data import summary
 from ..errors import UserError
 from ..presets import MOST_GLIMPSES, PRESETS
 from . import metrics
@@ -20,6 +21,7 @@ class Run:
             config = json.loads(path.read_bytes())
             self.network, self.model, self.train = str(config["network"]), dict(config["model"]), dict(config["train"])
             self.note, self.steps = str(config["data"]), float(self.train["steps"])
+            self.images = summary.lines(config["images"]) if "images" in config else []
             self.seconds_planned = 60 * float(self.train["minutes"])
             growth = [float(self.train.get(name, 0)) for name in ("glimpse_start", "glimpse_warmup")]
             self.glimpses, self.growth = int(self.model["glimpses"]), growth
@@ -31,7 +33,7 @@ class Run:
             raise UserError(
                 f"there is no run in {folder} ({path.name}: {problem.strerror}); python -m minidraw.train makes one"
             ) from None
-        except (ValueError, LookupError, TypeError, OverflowError, RecursionError) as problem:
+        except (ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError) as problem:
             raise UserError(f"cannot understand {path}: {' '.join(str(problem).split())[:200]}") from None
         self.lines, self.damaged = metrics.read(self.folder / "metrics.jsonl")
         self.name = self.folder.resolve().name

@@ -4,20 +4,22 @@ The second is how MNIST itself was made: the ink of a scan as black and white, s
 edges become grey by that, and put into 28x28 with its centre of mass in the middle.
 """
 
+import contextlib
 import warnings
+from collections.abc import Iterator
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 from scipy import ndimage
 
 from ..backend import to_host
+from ..data.folder.preparation import Preparation, flat, ground_for, light_seen
 from ..errors import UserError, reason
 from ..files import is_endless
 from ..model.draw import DRAW
 
 BLACK = -2.2  # logit of 0.1
 MOST_PIXELS = 64_000_000  # of a picture given; unpacked it takes four bytes each
-DEEP = {"I;16": 65535, "I;16B": 65535, "I;16L": 65535, "I": 65535, "F": 1}  # modes of more than 8 bits: their white
 
 DIGITS = (1, 28, 28)  # images in which a figure is placed as in MNIST
 BOX = 20  # pixels of an image that a figure's longer side takes
@@ -149,11 +151,26 @@ def centred(ink: np.ndarray) -> np.ndarray:
     return image
 
 
+def read_prepared(path: str, preparation: Preparation) -> tuple[np.ndarray, str]:
+    """Return a picture file as an image (C, H, W) in [0, 1], prepared as those were that a network was trained on."""
+    with _opened(path) as picture:
+        image = preparation.apply(picture)
+    return image.astype(np.float32) / 255, "prepared as its training pictures were"
+
+
 def open_picture(path: str, mode: str) -> Image.Image:
     """Return the first picture of a file, upright, converted to `mode` L or RGB.
 
-    What is transparent becomes white, or, in grey where what can be seen is light, black.
+    What is transparent becomes white, or, where what can be seen is light, black.
     """
+    with _opened(path) as picture:
+        ground = ground_for(*light_seen(picture)) if picture.has_transparency_data else "white"
+        return flat(picture, mode, ground)
+
+
+@contextlib.contextmanager
+def _opened(path: str) -> Iterator[Image.Image]:
+    """Open a picture; whatever goes wrong with it, there or in the body, is a UserError that names it."""
     if is_endless(path):
         raise UserError(f"cannot read the picture {path}: it is no file; save the picture as one first")
     try:
@@ -161,14 +178,6 @@ def open_picture(path: str, mode: str) -> Image.Image:
             warnings.simplefilter("ignore")
             if picture.width * picture.height > MOST_PIXELS:
                 raise UserError(f"it has {picture.width}x{picture.height} pixels; make it smaller first")
-            picture = ImageOps.exif_transpose(picture)
-            if picture.mode in DEEP:
-                values = np.nan_to_num(np.asarray(picture, np.float64)) / DEEP[picture.mode]
-                picture = Image.fromarray(np.rint(255 * values.clip(0, 1)).astype(np.uint8))
-            picture = picture.convert("RGBA")
-            alpha = np.asarray(picture.getchannel("A"), np.float32)
-            light = float((alpha * np.asarray(picture.convert("RGB").convert("L"))).sum()) > 127.5 * float(alpha.sum())
-            ground = "black" if mode == "L" and light and alpha.min() < 255 else "white"
-            return Image.alpha_composite(Image.new("RGBA", picture.size, ground), picture).convert(mode)
+            yield picture
     except Exception as problem:  # Pillow's decoders raise whatever comes to them
         raise UserError(f"cannot read the picture {path}: {reason(problem)}") from None

@@ -16,6 +16,8 @@ from pathlib import Path
 
 import numpy as np
 
+from ..data.folder.preparation import Preparation
+from ..data.summary import SPLITS
 from ..errors import UserError, one_line, reason
 from ..files import is_endless, write_atomic
 from ..model import NETWORKS
@@ -30,11 +32,16 @@ LARGEST_HEADER = 1 << 20  # bytes
 
 @dataclasses.dataclass
 class Checkpoint:
-    """What a file holds. `state` is what the trainer needs to go on (see state.py); `vectors` are by VECTORS."""
+    """What a file holds. `state` is what the trainer needs to go on (see state.py); `vectors` are by VECTORS.
+
+    `data` is what the images are known by: "fingerprint" (data/summary.py), "classes" and "preparation" (those of a
+    Dataset); older files have none of it.
+    """
 
     experiment: Experiment
     state: dict
     vectors: dict[str, np.ndarray]
+    data: dict = dataclasses.field(default_factory=dict)
 
     def network(self, backend: str = "numpy", threads: int | None = None) -> Network:
         """Return the network with its averaged parameters, the ones to evaluate and draw with.
@@ -63,6 +70,7 @@ def save(path: Path, checkpoint: Checkpoint) -> None:
         "model": dataclasses.asdict(checkpoint.experiment.model),
         "train": dataclasses.asdict(checkpoint.experiment.train),
         "state": checkpoint.state,
+        "data": checkpoint.data,
     }
     content = io.BytesIO()
     text = np.frombuffer(json.dumps(header).encode(), np.uint8)
@@ -122,10 +130,25 @@ def _read(archive: zipfile.ZipFile, file_size: int) -> Checkpoint:
                 raise _Damaged(f"{name} has numbers that are not finite")
     if "average" not in vectors:
         raise _Damaged("it holds no parameters")
-    checkpoint = Checkpoint(experiment, dict(header["state"]), vectors)
+    checkpoint = Checkpoint(experiment, dict(header["state"]), vectors, _checked_data(header.get("data", {})))
     if type(checkpoint.glimpses()) is not int or not 1 <= checkpoint.glimpses() <= experiment.model.glimpses:
         raise _Damaged(f"it claims {checkpoint.glimpses()!r} of {experiment.model.glimpses} glimpses")
     return checkpoint
+
+
+def _checked_data(data: dict) -> dict:
+    """Return what a file says of the data, if it can be; raise whatever comes of what cannot."""
+    if found := data.get("fingerprint"):
+        counts, shape = found["images"], found["shape"]
+        if not (isinstance(found["sha256"], str) and [*counts] == [*SPLITS] and len(shape) == 3):
+            raise _Damaged("its record of the data is none")
+        if not all(type(number) is int for number in (*counts.values(), *shape)):
+            raise _Damaged("its record of the data has no numbers")
+    if data.get("preparation"):
+        Preparation(**data["preparation"])
+    if not all(isinstance(name, str) for name in data.get("classes") or ()):
+        raise _Damaged("its classes have no names")
+    return dict(data)
 
 
 def _array(archive: zipfile.ZipFile, name: str, dtypes: tuple, longest: int) -> np.ndarray:

@@ -6,16 +6,22 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from tqdm import tqdm
 
+from ..data.images import spread
+from ..data.summary import lines
 from ..errors import one_line
 from ..files import remove_unfinished, write_atomic
 from ..pages.metrics import Log
 from ..pages.report import write_report
+from ..pictures.sheets import sheet
+from ..pictures.writers import write_png
 from . import checkpoints
 from .tasks import PICTURES
 
-FILES = ("config.json", "metrics.jsonl", "metrics.csv", "checkpoint.npz", "report.html", *PICTURES)
+DATA, SHOWN = "data.png", 64  # a picture of training images, and how many
+FILES = ("config.json", "metrics.jsonl", "metrics.csv", "checkpoint.npz", "report.html", DATA, *PICTURES)
 DRAWING = 0.1  # largest share of the time that goes into pictures with validations, the first and the last left out
 REPORTING = 0.003  # the same of reports without new pictures
 
@@ -36,6 +42,11 @@ class Record:
     def settings(self, description: dict) -> None:
         """Write config.json."""
         write_atomic(self.folder / "config.json", (json.dumps(description, indent=2) + "\n").encode())
+
+    def show_data(self, split: Any, summary: dict) -> None:
+        """Write data.png, and say on stderr what the data are."""
+        show_images(self.folder / DATA, split)
+        print(*lines(summary), sep="\n", file=sys.stderr)
 
     def line(self, **numbers: Any) -> None:
         """Add a line to metrics.jsonl, a row to metrics.csv, and an event to tensorboard/."""
@@ -73,10 +84,18 @@ class Record:
         self.reporting += time.perf_counter() - started
 
 
+def show_images(path: Path, split: Any) -> str:
+    """Write a picture of training images as they go in; return in words what it shows. Raises UserError."""
+    shown = split.batch(spread(min(SHOWN, len(split)), split), np.random.default_rng(0))
+    note = f"{len(shown)} of the {len(split):,} training images"
+    write_png(path, sheet(shown), note)
+    return note
+
+
 class NoRecord(Record):
     """That of a process which is not the first of several: it writes nothing."""
 
     def nothing(self, *_: Any, **__: Any) -> None:
         """Do nothing."""
 
-    start = settings = line = checkpoint = pictures = report = nothing
+    start = settings = show_data = line = checkpoint = pictures = report = nothing

@@ -12,6 +12,7 @@ from tqdm import tqdm
 from ..backend import to_host
 from ..cuda import Device
 from ..data import Dataset
+from ..data.summary import difference, fingerprint, summarize
 from ..errors import UserError
 from ..model.network import Network
 from ..pages.report import duration
@@ -37,8 +38,9 @@ class Trainer:
     """
 
     def __init__(self, experiment: Experiment, model: Network, data: Dataset, folder: Path, ranks: Ranks | None = None):
-        self.experiment, self.model, self.data = experiment, model, data
-        self.config = config = experiment.train
+        self.experiment = experiment.replace(data=data.name)  # whatever the name of what it was made for
+        self.model, self.data = model, data
+        self.config = config = self.experiment.train
         self.ranks = ranks or Ranks()
         self.write_to(folder)
         if tuple(data.train.shape) != experiment.model.image_shape:
@@ -51,6 +53,7 @@ class Trainer:
             )
         self.mine = self.ranks.part(config.batch_size)  # of a minibatch: all of it, unless ranks share it
         self.task = task_for(model, data)
+        self.summary = summarize(data)
         self.task.prepare(stream(config.seed, IMAGES))
         self.adam = Adam(model.flat_params, config.beta1, config.beta2, config.averaging, model.xp)
         self.epochs = Epochs(len(data.train), config.batch_size, config.seed)
@@ -121,6 +124,7 @@ class Trainer:
             record.report(state.seconds, ended=True)
             return True
         record.settings(self.description())
+        record.show_data(self.data.train, self.summary)
         record.report(state.seconds, ended=False)
         self.ranks.check_same(self.vectors())
         self.grow()
@@ -231,7 +235,8 @@ class Trainer:
     def description(self) -> dict:
         """Return the run's settings as they stand in config.json."""
         model, train = (dataclasses.asdict(part) for part in (self.experiment.model, self.config))
-        return {"network": self.experiment.network, "model": model, "train": train, "data": self.data.note}
+        told = {"data": self.data.note, "images": self.summary}
+        return {"network": self.experiment.network, "model": model, "train": train} | told
 
     def may_save(self) -> bool:
         """Tell whether a new checkpoint is worth writing over the last one.
@@ -246,7 +251,9 @@ class Trainer:
         self.state.updates, vectors = self.adam.updates, self.vectors()
         self.ranks.check_same(vectors)
         by_name = dict(zip(VECTORS, vectors, strict=True))
-        self.record.checkpoint(Checkpoint(self.experiment, self.state.as_dict(), by_name))
+        known_by = {"classes": self.data.classes, "preparation": self.data.preparation}
+        known_by["fingerprint"] = fingerprint(self.summary)
+        self.record.checkpoint(Checkpoint(self.experiment, self.state.as_dict(), by_name, known_by))
         self.saved = True
 
     def vectors(self) -> list[np.ndarray]:
@@ -255,11 +262,16 @@ class Trainer:
         return [to_host(vector) for vector in (adam.params, adam.average, adam.mean, adam.square)]
 
     def restore(self, checkpoint: Checkpoint) -> None:
-        """Go on from a checkpoint. Raises UserError if it is for drawing only, or for another network."""
+        """Go on from a checkpoint. Raises UserError if it is for drawing only, of another network, or of other data."""
         if set(checkpoint.vectors) != set(VECTORS):
             raise UserError("this checkpoint has parameters only and cannot be trained further")
         if checkpoint.experiment.model != self.experiment.model:
             raise UserError("this checkpoint is of another network: its sizes differ from the run's")
+        if differs := difference(checkpoint.data.get("fingerprint", {}), fingerprint(self.summary)):
+            raise UserError(
+                f"the images of {self.data.name} are not those that this run was trained on ({differs}): a resumed run "
+                "keeps its data; start a new run in another --out"
+            )
         restored = read_state(checkpoint.state, self.experiment.model.glimpses, self.task.row_length)
         adam = self.adam
         for name, target in zip(VECTORS, (adam.params, adam.average, adam.mean, adam.square), strict=True):

@@ -6,12 +6,12 @@ import math
 
 import numpy as np
 import pytest
-from support.runs import listing, run
+from support.runs import classifier, listing, run
 
 import minidraw.training.trainer
 from minidraw import data
 from minidraw.model.draw import draw_noise
-from minidraw.training import checkpoints, measure
+from minidraw.training import checkpoints, confusion, measure
 
 pytestmark = pytest.mark.usefixtures("small_strokes")
 
@@ -43,7 +43,8 @@ def test_evaluate_prints_the_bound_over_the_whole_test_set_with_its_terms(here, 
         f"to compare: {result['independent_pixels']:.2f} with independent pixels, the mean training image; "
         f"no model can go below {result['least']:.2f}, the entropy of the pixels' values",
     ]
-    assert text.err == "" and listing(here) == {}
+    told = [line.partition(":")[0] for line in text.err.splitlines()]
+    assert told == ["training", "validation", "test"] and listing(here) == {}
     assert run("evaluate", trained, "--split", "valid", "--json", "--seed", 3) == 0
     valid = json.loads(capsys.readouterr().out)
     assert (valid["split"], valid["images"], valid["seed"]) == ("valid", 20, 3) and valid["bound"] != result["bound"]
@@ -151,3 +152,74 @@ def test_the_bounds_do_not_depend_on_the_number_of_cores(here, trained, capsys, 
         results.append(json.loads(capsys.readouterr().out))
     for name, value in results[0].items():
         assert results[1][name] == (pytest.approx(value, rel=1e-5) if isinstance(value, float) else value)
+
+
+# ---- classifiers
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_a_classifier_is_told_what_it_takes_for_what(tmp_path, capsys, monkeypatch, named):
+    """Against counting image by image, of labels that no network could guess."""
+    of = classifier(tmp_path / "ram")
+    assert of.run()
+    rng = np.random.default_rng(3)
+    pixels, labels = rng.integers(0, 256, (31, 1, 12, 12), np.uint8), rng.integers(0, 2, 31, np.uint8)
+    split = data.Images(pixels, labels)
+    toy = data.Dataset("toy", split, split, split, note="", classes=("cat", "dog") if named else None)
+    monkeypatch.setitem(data._LOADERS, "toy", lambda places, seed: toy)
+    monkeypatch.setattr(measure, "batches", functools.partial(minidraw.training.measure.batches, size=7))
+    assert run("evaluate", tmp_path / "ram", "--json", "--threads", 1) == 0
+    result = json.loads(capsys.readouterr().out)
+    network, counts = checkpoints.load(tmp_path / "ram").network(threads=1), [[0, 0], [0, 0]]
+    for image, label in zip(split.batch(np.arange(31)), labels, strict=True):
+        counts[label][int(network.log_probabilities(image[None]).argmax())] += 1
+    assert counts[0][1] != counts[1][0], "or a table with rows for columns would pass"
+    assert result["confusion"] == counts and result["wrong"] == counts[0][1] + counts[1][0] > 0
+    assert result["classes"] == (["cat", "dog"] if named else ["0", "1"])
+    assert run("evaluate", tmp_path / "ram", "--threads", 1) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith(f"test set of toy, 31 images: error {100 * result['error']:.2f} ± ")
+    assert lines[1:] == confusion.words(counts, result["classes"]) and len(lines) > 5
+
+
+def test_confusions_in_words():
+    counts = [[1028, 0, 12, 3], [1, 7, 0, 0], [12, 2, 100, 2], [0, 0, 0, 0]]
+    assert confusion.words(counts, ["seven", "one", "automobile", "none of these"]) == [
+        "the label (rows), and what it was taken for (columns):",
+        "         seven   one autom none ",
+        "seven     1028     .    12     3",
+        "one          1     7     .     .",
+        "automobi    12     2   100     2",
+        "none of      .     .     .     .",
+        "most often confused:",
+        "  seven taken for automobile: 12 of 1,043",
+        "  automobile taken for seven: 12 of 116",
+        "  seven taken for none of these: 3 of 1,043",
+        "  automobile taken for one: 2 of 116",
+        "  automobile taken for none of these: 2 of 116",
+    ]
+    assert confusion.words([[5, 0], [1, 4]], ["a", "b"])[-2:] == ["most often confused:", "  b taken for a: 1 of 5"]
+    assert confusion.words([[5, 0], [0, 4]], ["a", "b"]) == []
+
+
+def test_confusions_of_many_classes_are_told_without_a_table():
+    counts = np.diag(np.arange(13))
+    counts[4, 2], counts[12, 3], counts[5, 6] = 2, 3, 1
+    names = [f"kind {k}" for k in range(13)]
+    assert confusion.words(counts.tolist(), names) == [
+        "most often confused:",
+        "  kind 12 taken for kind 3: 3 of 15",
+        "  kind 4 taken for kind 2: 2 of 6",
+        "  kind 5 taken for kind 6: 1 of 6",
+        "worst of all: kind 4, 2 of 6 wrong",
+    ]
+
+
+def test_a_table_of_confusions_fits_a_terminal_and_tells_classes_apart():
+    counts = np.full((12, 12), 3) + 99_000 * np.eye(12, dtype=int)
+    lines = confusion.words(counts.tolist(), [f"somebody {k:02}" for k in range(12)])
+    assert len(lines) == 1 + 13 + 1 + 5 and {len(line) for line in lines[1:14]} == {80}
+    assert [lines[1][8 + 6 * k :][:6] for k in range(12)] == [f" dy {k:02}" for k in range(12)]
+    assert lines[13].startswith("ebody 11     3 ") and lines[-1] == "  somebody 00 taken for somebody 05: 3 of 99,036"
+    lines = confusion.words([[1, 1], [0, 1]], ["a\nb\x1b[2J", "c"])
+    assert all(line.isprintable() for line in lines) and len(lines) == 6

@@ -114,11 +114,24 @@ MISTAKES = [
     ("generate RUN -n ten", "argument -n: must be"),
     ("generate RUN -n 1000000000", "too much for one picture"),
     ("generate RUN --scale 100000", "too much for one picture"),
-    ("generate RUN --out a.avi", "--out must end in .gif, .mp4 or .png, not '.avi': a.avi"),
-    ("generate RUN --out a", "--out must end in .gif, .mp4 or .png"),
-    ("generate RUN --out .gif", "--out must end in .gif, .mp4 or .png"),
+    ("generate RUN --out a.avi", "--out must end in .gif, .mp4, .png, .npy or .npz, not '.avi': a.avi"),
+    ("generate RUN --out a", "--out must end in .gif, .mp4, .png, .npy or .npz"),
+    ("generate RUN --out .gif", "--out must end in .gif, .mp4, .png, .npy or .npz"),
     ("generate RUN --out a.mp4 --strip", "let --out end in .png"),
     ("generate RUN --strip", "let --out end in .png"),
+    ("generate RUN --out a.npz --strip", "--strip makes a still picture: let --out end in .png, not .npz"),
+    ("generate RUN --latents", "--latents are numbers: let --out end in .npy, not .gif"),
+    ("generate RUN --out a.pt", ".npy or .npz, not '.pt': a.pt"),
+    ("generate RUN --out .npy", "must end in .gif, .mp4, .png, .npy or .npz, not 'nothing'"),
+    (
+        "generate RUN --out a.npy -n 1000000000",
+        "are more than 536,870,912 numbers, too much for one file: ask for less",
+    ),
+    ("generate RUN --out FILE/a.npz", "cannot write FILE/a.npz"),
+    ("generate RUN --out FOLDER.npy", "cannot write FOLDER.npy: Is a directory"),
+    ("reconstruct RUN --out FILE/a.npy", "cannot write FILE/a.npy"),
+    ("interpolate RUN --latents --morph", "--latents are numbers"),
+    ("interpolate RUN --out a.npz --steps 100000000", "too much for one file"),
     ("generate RUN --fps 0", "fps must be 0.1 or more"),
     ("generate RUN --fps nan", "fps must be 0.1 or more"),
     ("generate RUN -n 2 --columns 100000", "a picture of 100000 columns is too large"),
@@ -149,7 +162,7 @@ MISTAKES = [
     ("reconstruct RUN good.png --data strokes", "give either them or pictures"),
     ("reconstruct RUN -n 31", "-n 31 is more than the 30 images of the test set"),
     ("reconstruct RUN -n 0", "argument -n: must be"),
-    ("reconstruct RUN --out a.jpg", "--out must end in .gif, .mp4 or .png"),
+    ("reconstruct RUN --out a.jpg", "--out must end in .gif, .mp4, .png, .npy or .npz"),
     ("reconstruct RUN --data stroke", "did you mean 'strokes'"),
     ("reconstruct RUN --data small", "the images of small are (1, 4, 3), but this network is for (1, 28, 28)"),
     # interpolate
@@ -181,6 +194,7 @@ def traps(here, monkeypatch):
     (here / "EMPTY").mkdir()
     os.mkfifo(here / "PIPE")
     (here / "FOLDER.gif").mkdir()
+    (here / "FOLDER.npy").mkdir()
     save(np.zeros((5, 5), np.uint8), name="good.png")
     save(np.random.default_rng(0).integers(0, 256, (50, 50), np.uint8), name="cut.png")
     (here / "cut.png").write_bytes((here / "cut.png").read_bytes()[:1500])
@@ -245,8 +259,8 @@ def test_help_shows_defaults_and_fits_a_screen(command, capsys, monkeypatch):
     assert err == "" and out.startswith(f"usage: python -m minidraw.{command}")
     assert len(lines) <= 40 and max(map(len, lines)) <= 80
     assert "(default: None)" not in words and "(default: False)" not in words
-    assert ("(default: numpy)" in words) == (command != "compare")
-    for action in importlib.import_module(f"minidraw.{command}").parser()._actions:
+    assert ("(default: numpy)" in words) == (command not in ("compare", "data"))
+    for action in importlib.import_module(COMMANDS[command].__module__).parser()._actions:
         if action.default not in (None, False, [], argparse.SUPPRESS):
             assert f"{action.help} (default: {action.default})" in words
 

@@ -1,14 +1,16 @@
-"""Anybody's images: options, changes, and what is no data set."""
+"""Anybody's images: options, splits, changes, and what is no data set."""
 
 import os
 
 import numpy as np
+import pytest
 from PIL import Image
 from support.files import everything, put, refusal
-from support.pictures import IMAGES, N, fill, load, pixels, shuffled
+from support.pictures import IMAGES, N, assert_same_images, fill, load, noise, pixels, sizes
 
 from minidraw import data
-from minidraw.data import folder
+from minidraw.data.folder import options as folder_options
+from minidraw.data.folder import splits
 
 
 def test_a_changed_folder_is_read_again(tmp_path, cache):
@@ -18,17 +20,126 @@ def test_a_changed_folder_is_read_again(tmp_path, cache):
     os.utime(tmp_path / "a" / "003.png", ns=(5, 5))
     images[3] = images[3][::-1]
     assert (pixels(load(tmp_path / "a")) != first).any()
-    np.testing.assert_array_equal(pixels(load(tmp_path / "a")), shuffled(images))
+    assert_same_images(load(tmp_path / "a"), images)
     (tmp_path / "a" / "022.png").unlink()
     assert len(pixels(load(tmp_path / "a"))) == N - 1
     assert len(everything(cache / "folder")) == 1  # the same folder's earlier state is not kept
+    put(tmp_path / "a", "notes.txt", b"")
+    assert "left out: 1 .txt" in load(tmp_path / "a").remarks
+
+
+def of_split(dataset) -> dict[bytes, str]:
+    found = {}
+    for name in ("train", "valid", "test"):
+        split = getattr(dataset, name)
+        found |= {image.tobytes(): name for image in split.batch(np.arange(len(split)))}
+    return found
+
+
+def test_more_images_move_no_other_to_another_split(tmp_path):
+    """Names do not matter either: what is held out stays held out."""
+    fill(tmp_path / "a", 200)
+    before = of_split(load(tmp_path / "a"))
+    assert set(before.values()) == {"train", "valid", "test"} and 130 < list(before.values()).count("train") < 185
+    for i in range(200, 260):
+        noise(i).save(tmp_path / "a" / f"{999 - i}b.png")
+    os.rename(tmp_path / "a" / "007.png", tmp_path / "a" / "new name.png")
+    after = of_split(load(tmp_path / "a"))
+    assert len(after) == 260 and {image: after[image] for image in before} == before
+    np.save(tmp_path / "a.npy", IMAGES)
+    short = of_split(load(tmp_path / "a.npy"))
+    np.save(tmp_path / "b.npy", np.concatenate([noisy(50), IMAGES[::-1]]))
+    long = of_split(load(tmp_path / "b.npy"))
+    moved = [image for image in short if long[image] != short[image]]
+    assert len(moved) <= 2, "of few images the nearest are held out, which others may replace"
+
+
+def noisy(n: int) -> np.ndarray:
+    return np.random.default_rng(9).integers(0, 256, (n, *IMAGES.shape[1:]), np.uint8)
+
+
+def test_copies_stay_in_one_split(tmp_path):
+    fill(tmp_path / "a", 60)
+    for i in range(60):
+        noise(i).save(tmp_path / "a" / f"copy of {i}.png")
+    dataset = load(tmp_path / "a")
+    assert sum(sizes(dataset)) == 120 and len(of_split(dataset)) == 60
+    for name in ("train", "valid", "test"):
+        assert len(getattr(dataset, name)) == 2 * list(of_split(dataset).values()).count(name)
+    assert not any("copies" in remark for remark in dataset.remarks)
+
+
+def test_splits_and_classes_of_folders(tmp_path):
+    for split, n in (("train", 14), ("val", 5), ("Testing", 7)):
+        for k, kind in enumerate(("10", "9")):
+            fill(tmp_path / "a" / split / kind, n, size=(9 + k, 7))
+    dataset = load(tmp_path / "a", "?size=9x7")
+    assert sizes(dataset) == [28, 10, 14] and dataset.classes == ("9", "10"), "numbers in their order"
+    wide = pixels(load(tmp_path / "a", "?size=10x7&fit=pad"))
+    assert len(wide) == 52 and "splits: as they were found" in dataset.remarks
+    for name in ("train", "valid", "test"):
+        split = getattr(dataset, name)
+        assert np.bincount(split.labels).tolist() == [len(split) / 2] * 2
+    assert any("copies of training images" in remark for remark in dataset.remarks)  # fill writes the same noise
+    fill(tmp_path / "a" / "other", 3)
+    mixed = load(tmp_path / "a", "?size=9x7")
+    assert mixed.classes == ("Testing", "other", "train", "val")
+    assert any("do not count, as there are pictures beside them: other" in remark for remark in mixed.remarks)
+
+
+def test_labels_follow_their_images(tmp_path):
+    """The mean of an image tells which class it is of."""
+    for k, kind in enumerate(("dark", "dusk", "light")):
+        for i in range(30):
+            Image.fromarray(np.full((4, 5), 100 * k + i, np.uint8)).save(put(tmp_path / "a" / kind, f"{i}.png", b""))
+    dataset = load(tmp_path / "a")
+    assert dataset.classes == ("dark", "dusk", "light")
+    for split in (dataset.train, dataset.valid, dataset.test):
+        values = np.rint(255 * split.batch(np.arange(len(split))).mean(axis=(1, 2, 3)))
+        np.testing.assert_array_equal(split.labels, values // 100)
+    assert load(tmp_path / "a" / "dark").classes is None
+
+
+def test_a_split_that_is_missing_is_made_of_the_training_images(tmp_path):
+    fill(tmp_path / "a" / "train", 100)
+    for i in range(100, 110):
+        noise(i).save(put(tmp_path / "a" / "test", f"{i}.png", b""))
+    dataset = load(tmp_path / "a")
+    train, valid, test = sizes(dataset)
+    assert test == 10 and train + valid == 100 and 2 < valid < 25
+    assert any("for valid a tenth of the training images" in remark for remark in dataset.remarks)
+
+
+def test_assign_never_leaves_a_split_empty():
+    for n in (3, 10, 40):
+        for seed in range(50):
+            keys = [np.random.default_rng([seed, k]).bytes(32) for k in range(n)]
+            split, made = splits.assign(keys, np.full(n, -1))
+            assert set(split) == {0, 1, 2} and made == ["test", "valid"]
+    split, made = splits.assign([b"same key"] * 12, np.full(12, -1))
+    assert sorted(split) == [0] * 10 + [1, 2]
+    split, made = splits.assign(keys, np.array([0] * 20 + [1] * 20))
+    assert made == ["test"] and (split[20:] == 1).all() and set(split[:20]) == {0, 2}
+
+
+def test_labels_of_all_kinds():
+    labels, classes = splits.numbered([np.array([3, 1]), np.array([[7], [1]])])
+    assert labels.tolist() == [1, 0, 2, 0] and labels.dtype == np.uint8 and classes == ("1", "3", "7")
+    assert splits.numbered([["b", "a"], np.array([b"c"])])[1] == ("a", "b", "c")
+    assert splits.numbered([np.eye(3)[[2, 0]]])[0].tolist() == [1, 0]
+    assert splits.numbered([np.array([1.0, 4.0])])[1] == ("1", "4")
+    assert splits.numbered([np.array([1.5, 4.0])]) == "of type float64"
+    assert splits.numbered([np.ones((2, 4))]) == "of shape (2, 4)"
+    assert splits.numbered([np.arange(3), ["a", "b"]]) == "numbers here and texts there"
+    assert splits.numbered([np.arange(300)]) == "of 300 classes; there can be 2 to 256"
+    assert splits.numbered([np.ones(9, int)]) == "of 1 classes; there can be 2 to 256"
 
 
 def test_options_change_the_images(tmp_path):
     images = fill(tmp_path / "a")
-    grey = shuffled([np.asarray(Image.fromarray(image).convert("L")) for image in images])
-    np.testing.assert_array_equal(pixels(load(tmp_path / "a", "?grey=1")), grey)
-    np.testing.assert_array_equal(pixels(load(tmp_path / "a", "?grey=1&binarize=1")), np.where(grey < 128, 0, 255))
+    grey = [np.asarray(Image.fromarray(image).convert("L")) for image in images]
+    assert_same_images(load(tmp_path / "a", "?grey=1"), grey)
+    assert_same_images(load(tmp_path / "a", "?grey=1&binarize=1"), np.where(np.array(grey) < 128, 0, 255))
     assert load(tmp_path / "a", "?binarize=1").train.shape == (3, 7, 9)
     fill(tmp_path / "b", mode="L")
     assert load(tmp_path / "b", "?grey=0").train.shape == (3, 7, 9)
@@ -40,7 +151,9 @@ def test_names_with_question_marks_and_home(tmp_path, monkeypatch):
     assert load("~/what?size=3").train.shape == (3, 7, 9)
     assert load("~/what?size=3", "?size=5").train.shape == (3, 5, 5)
     monkeypatch.chdir(tmp_path)
-    assert load("./what?size=3").train.shape == (3, 7, 9)
+    found = load("./what?size=3")
+    assert found.train.shape == (3, 7, 9) and found.name == f"folder:{tmp_path}/what?size=3"
+    assert load("what?size=3", "?size=5").name == f"folder:{tmp_path}/what?size=3?size=5"
 
 
 def test_wrong_options(tmp_path):
@@ -54,14 +167,24 @@ def test_wrong_options(tmp_path):
         ("?size=-3", "WIDTHxHEIGHT"),
         ("?grey=yes", "grey takes 0 or 1, not 'yes'"),
         ("?binarize", "binarize takes 0 or 1"),
-        ("?key=a", "key is for .npz files"),
+        ("?fit=squash", "fit takes crop or pad or stretch, not 'squash'"),
+        ("?ground=red", "ground takes white or black"),
+        ("?white=nan", "white takes a number, not 'nan'"),
+        ("?white=255", "white and black are for pictures of more than 8 bits"),
+        ("?key=a", "key is for files of arrays"),
+        ("?axes=nhw", "axes is for files of arrays"),
+        ("?key=", "key takes a name"),
     ]:
         assert reason in refusal(load, tmp_path / "a", options)
     np.save(tmp_path / "x.npy", IMAGES)
     for options, reason in [
-        ("?size=3", "for folders of pictures"),
-        ("?grey=1", "for folders"),
+        ("?size=3", "size is for pictures and for arrays (n, pixels)"),
+        ("?grey=1", "grey is for folders of pictures"),
+        ("?fit=pad", "fit is for folders of pictures"),
         ("?key=a", "is one array"),
+        ("?axes=nhh", "axes takes the letters n, h, w"),
+        ("?axes=nhw", "axes=nhw has 3 letters, but"),
+        ("?axes=chwn", "by axes=chwn 23 channels"),
     ]:
         assert reason in refusal(load, tmp_path / "x.npy", options)
     assert "names no folder" in refusal(data.load, "folder:")
@@ -69,21 +192,37 @@ def test_wrong_options(tmp_path):
 
 
 def test_missing_empty_and_small_folders(tmp_path, cache):
-    assert f"{tmp_path / 'no'} is neither a folder" in refusal(load, tmp_path / "no")
+    assert f"there is no {tmp_path / 'no'}" in refusal(load, tmp_path / "no")
     (tmp_path / "empty").mkdir()
     assert "there are no pictures in" in refusal(load, tmp_path / "empty")
     put(tmp_path / "texts", "a.txt", b"")
-    assert "there are no pictures in" in refusal(load, tmp_path / "texts")
+    put(tmp_path / "texts", "a.heic", b"")
+    message = refusal(load, tmp_path / "texts")
+    assert "there are no pictures in" in message and "1 .heic (pip install pillow-heif)" in message
     fill(tmp_path / "few", 9)
     assert f"{tmp_path / 'few'} holds 9 images; a data set needs 10 or more" in refusal(load, tmp_path / "few")
     assert "neither a folder" in refusal(load, tmp_path / "few" / "000.png")
     np.save(tmp_path / "few.npy", IMAGES[:9])
     assert "holds 9 images" in refusal(load, tmp_path / "few.npy")
-    assert not cache.exists()
+    fill(tmp_path / "held" / "test", 12)
+    fill(tmp_path / "held" / "val", 12)
+    assert sum(sizes(load(tmp_path / "held"))) == 24  # no training folder: those are classes
+    assert not any(name.endswith(".tmp") for name in everything(cache))
 
 
 def test_parse():
-    path, options = folder.parse("folder:/a/b?size=3x4&grey=0&binarize=1&key=k")
-    assert str(path) == "/a/b" and options == folder.Options((3, 4), False, True, "k")
-    assert folder.parse("folder:/a/b")[1] == folder.Options()
-    assert str(folder.parse("folder:~/\0a")[0]).endswith("/a")
+    path, options = folder_options.parse("folder:/a/b?size=3x4&grey=0&binarize=1&key=k&fit=pad&white=4095&axes=hwn")
+    assert str(path) == "/a/b" and options == folder_options.Options(
+        (3, 4), "pad", False, binarize=True, key="k", white=4095.0, axes="hwn"
+    )
+    assert folder_options.parse("folder:/a/b")[1] == folder_options.Options()
+    assert str(folder_options.parse("folder:~/\0a")[0]).endswith("/a")
+
+
+@pytest.mark.parametrize("name", ["folder:a?grey=1", "folder:./a", "folder:b/../a?size=8"])
+def test_a_run_records_the_absolute_path(tmp_path, monkeypatch, name):
+    fill(tmp_path / "a", 10)
+    monkeypatch.chdir(tmp_path)
+    recorded = data.load(name).name
+    monkeypatch.chdir("/")
+    assert recorded.startswith(f"folder:{tmp_path}/a") and pixels(data.load(recorded)).shape[0] == 10

@@ -6,9 +6,9 @@ import zipfile
 import numpy as np
 import pytest
 from support.files import HTML, put, refusal
-from support.pictures import IMAGES, N, load, pixels, shuffled
+from support.pictures import IMAGES, N, assert_same_images, load, pixels, sizes
 
-from minidraw.data import folder_arrays
+from minidraw.data.folder import arrays, numpy_files
 
 ARRAYS = {
     "grey": (IMAGES[..., 0], IMAGES[..., 0]),
@@ -36,9 +36,11 @@ def test_arrays(tmp_path, kind, form, monkeypatch):
         np.savez_compressed(path, array)
     else:
         np.savez(path, images=array, labels=np.arange(N), names=np.array(["a"] * N))
-    np.testing.assert_array_equal(pixels(load(path)), shuffled(images))
-    monkeypatch.setattr(folder_arrays, "Array", None)
-    np.testing.assert_array_equal(pixels(load(path)), shuffled(images))
+    dataset = load(path)
+    assert_same_images(dataset, images)
+    assert (dataset.classes is None) == (form != "npz of several")
+    monkeypatch.setattr(arrays, "Arrays", None)
+    np.testing.assert_array_equal(pixels(load(path)), pixels(dataset))
 
 
 def test_several_arrays(tmp_path, cache):
@@ -46,11 +48,12 @@ def test_several_arrays(tmp_path, cache):
     np.savez(path, a=IMAGES, b=IMAGES[..., 0], y=np.arange(N))
     message = refusal(load, path)
     assert f"a ({N}, 6, 5, 3), b ({N}, 6, 5)" in message and f"folder:{path}?key=NAME" in message
-    np.testing.assert_array_equal(pixels(load(path, "?key=b")), shuffled(IMAGES[..., 0]))
-    dark = pixels(load(path, "?key=b&binarize=1"))
-    np.testing.assert_array_equal(dark, np.where(shuffled(IMAGES[..., 0]) < 128, 0, 255))
+    assert_same_images(load(path, "?key=b"), IMAGES[..., 0])
+    assert_same_images(load(path, "?key=b&binarize=1"), np.where(IMAGES[..., 0] < 128, 0, 255))
     assert "choose the images" in refusal(load, path, "?key=c")
     assert "(23,), not" in refusal(load, path, "?key=y")
+    assert load(path, "?key=a").classes == tuple(map(str, range(N)))
+    assert "choose the images" in refusal(load, path, "?key=a&labels=c")
 
 
 class Evil:
@@ -95,20 +98,25 @@ BAD_ARRAYS = {
     "huge shape": (lying(10**30), "cannot be read as an array"),
     "lying shape": (lying(24), "cannot be read as an array"),
     "one dimension": (npy(IMAGES.ravel()), f"the shape ({IMAGES.size},), not (n, H, W)"),
-    "two dimensions": (npy(IMAGES.reshape(N, -1)), "the shape (23, 90), not (n, H, W)"),
+    "two dimensions": (npy(IMAGES.reshape(N, -1)), "(23, 90): 23 rows of 90 pixels, which are no square; say what"),
     "five dimensions": (npy(IMAGES[None]), "the shape (1, 23, 6, 5, 3), not (n, H, W)"),
-    "seven channels": (npy(np.zeros((N, 7, 6, 5), np.uint8)), "C up to 4"),
+    "seven channels": (npy(np.zeros((N, 7, 6, 5), np.uint8)), "which axis is which cannot be told"),
     "two ways": (npy(np.zeros((N, 3, 6, 3), np.uint8)), "cannot be told apart"),
     "nothing": (npy(IMAGES[:0]), "the shape (0, 6, 5, 3)"),
     "no pixels": (npy(IMAGES[:, :0]), "the shape (23, 0, 5, 3)"),
-    "whole numbers": (npy(IMAGES.astype(np.int64)), "is an array of int64; save it as uint8"),
     "complex": (npy(IMAGES.astype(complex)), "is an array of complex128"),
     "text": (npy(np.full((N, 5, 6), "a")), "is an array of <U1"),
     "records": (npy(np.zeros((N, 5, 6), [("a", "u1")])), "is an array of [('a', 'u1')]"),
-    "up to 255": (npy(IMAGES.astype(np.float32)), "values from 0 to 255, not in [0, 1]; divide by 255"),
-    "negative": (npy(IMAGES / 127.5 - 1), "values from -1 to 1, not in [0, 1]"),
-    "not a number": (npy(NAN), "values from nan to nan"),
-    "infinite": (npy(np.where(np.isnan(NAN), np.inf, NAN)), "to inf, not in [0, 1]"),
+    "negative": (npy(IMAGES / 127.5 - 1), "values from -1 to 1: which are black and white? Say so, by folder:"),
+    "up to 16": (npy(IMAGES // 16), "values from 0 to 15: which are black and white?"),
+    "divided twice": (npy(IMAGES / 255**2), "values from 0 to 0.00392"),
+    "more than 16 bits": (npy(IMAGES * np.int64(1000)), "values from 0 to 2"),
+    "all black": (npy(0 * IMAGES), "values from 0 to 0"),
+    "one picture": (npy(np.zeros((96, 128, 3), np.uint8)), "(96, 128, 3): that is one picture"),
+    "MATLAB's order": (npy(np.zeros((28, 28, 1965), np.uint8)), "images of 28 x 1965 pixels? name its axes by folder:"),
+    "MATLAB's colours": (npy(np.zeros((32, 32, 3, 50), np.uint8)), "?axes=hwcn"),
+    "not a number": (npy(NAN), "values from nan to nan: mend those that are no numbers"),
+    "infinite": (npy(np.where(np.isnan(NAN), np.inf, NAN)), "to inf: mend"),
     "empty zip": (npz(), "holds nothing"),
     "zip of text": (npz(a=HTML), "cannot be read as an array"),
     "zip of objects": (npz(a=npy(np.array([[[{}]]]), allow_pickle=True)), "cannot be read as an array"),
@@ -139,5 +147,111 @@ def test_pickles_are_never_loaded(tmp_path, cache):
 
 def test_too_large_for_the_memory(tmp_path, monkeypatch):
     path = put(tmp_path, "x.npz", npz(a=npy(IMAGES)))
-    monkeypatch.setattr(folder_arrays, "MOST", 1000)
+    monkeypatch.setattr(numpy_files, "MOST", 1000)
     assert "save it as .npy" in refusal(load, path)
+
+
+def saved(path, **named) -> str:
+    np.savez(path, **named)
+    return path
+
+
+UNDERSTOOD = {
+    "int64 of 0 to 255": (IMAGES.astype(np.int64), "", IMAGES),
+    "floats of 0 to 255": (IMAGES.astype(np.float32), "", IMAGES),
+    "16 bits": (IMAGES * np.uint16(257), "", IMAGES),
+    "12 bits in 16": (IMAGES * np.uint16(16), "?white=4080", IMAGES),
+    "0 to 15": (IMAGES // 16, "?white=15", IMAGES // 16 * 17),
+    "-1 to 1": (IMAGES / 127.5 - 1, "?black=-1&white=1", IMAGES),
+    "negatives": (IMAGES, "?black=255&white=0", 255 - IMAGES),
+    "MATLAB's order": (IMAGES[..., 0].transpose(1, 2, 0), "?axes=hwn", IMAGES[..., 0]),
+    "MATLAB's colours": (IMAGES.transpose(1, 2, 3, 0), "?axes=hwcn", IMAGES),
+    "EMNIST's order": (IMAGES[..., 0].transpose(0, 2, 1), "?axes=nwh", IMAGES[..., 0]),
+    "rows of a square": (IMAGES[:, :5, :, 0].reshape(N, 25), "", IMAGES[:, :5, :, 0]),
+    "rows of a size": (IMAGES[..., 0].reshape(N, 30), "?size=5x6", IMAGES[..., 0]),
+    "rows of channels": (IMAGES.transpose(0, 3, 1, 2).reshape(N, 90), "?size=5x6", IMAGES),
+}
+
+
+@pytest.mark.parametrize("kind", UNDERSTOOD)
+def test_what_is_understood_is_said(tmp_path, kind):
+    array, options, images = UNDERSTOOD[kind]
+    np.save(tmp_path / "x.npy", array)
+    dataset = load(tmp_path / "x.npy", options)
+    assert_same_images(dataset, images)
+    H, W = images.shape[1:3]
+    assert (
+        f"is taken as 23 images of {W}x{H} pixels, channels: {3 if images.ndim == 4 else 1} (axes="
+        in dataset.remarks[0]
+    )
+
+
+def test_transparency_is_no_colour(tmp_path):
+    for light in (False, True):
+        array = np.zeros((N, 6, 5, 4), np.uint8)
+        array[..., :3] = 255 * light
+        array[:, 2:4, 1:3, 3] = 255
+        array[:, 1, 1, 3] = np.arange(N)
+        np.save(tmp_path / "x.npy", array)
+        dataset = load(tmp_path / "x.npy")
+        assert dataset.train.shape == (3, 6, 5)
+        alpha = array[..., 3:] / 255
+        ground = 0 if light else 255
+        assert_same_images(dataset, np.rint(np.repeat(alpha * 255 * light + (1 - alpha) * ground, 3, -1)))
+        assert any(f"on {'black' if light else 'white'}" in remark for remark in dataset.remarks)
+
+
+KEYS = [
+    ("x_train", "y_train", "x_test", "y_test", "x_val", "y_val"),
+    ("train_images", "train_labels", "test_images", "test_labels", "val_images", "val_labels"),
+    ("trainX", "trainY", "testX", "testY", "validationX", "validationY"),
+]
+
+
+@pytest.mark.parametrize("keys", KEYS, ids=lambda keys: keys[0])
+def test_splits_and_labels_in_an_npz_are_kept(tmp_path, keys):
+    """As in the files of Keras and of MedMNIST; the mean of an image tells its label and its split."""
+    named, n = {}, (15, 6, 4)
+    for k in range(3):
+        values = 100 * (np.arange(n[k]) % 2) + 10 * k + 5
+        named[keys[2 * k]] = np.full((4, 3, n[k]), values, np.uint8).transpose(2, 0, 1)
+        named[keys[2 * k + 1]] = (np.arange(n[k]) % 2)[:, None] + 7
+    dataset = load(saved(tmp_path / "x.npz", **named), "?white=255")
+    assert sizes(dataset) == [15, 4, 6] and dataset.classes == ("7", "8")
+    for k, split in enumerate((dataset.train, dataset.test, dataset.valid)):
+        values = np.rint(255 * split.batch(np.arange(len(split)))[:, 0, 0, 0]).astype(int)
+        assert (values % 100 // 10 == k).all()
+        np.testing.assert_array_equal(values // 100, split.labels)
+    assert load(tmp_path / "x.npz", f"?white=255&key={keys[0]}").train.labels is not None
+    if "valid" in keys[4]:
+        return
+    del named[keys[5]]
+    dataset = load(saved(tmp_path / "y.npz", **named), "?white=255")
+    assert dataset.classes is None and any("only a part of the images has some" in remark for remark in dataset.remarks)
+
+
+def test_parts_that_do_not_fit_together(tmp_path):
+    path = tmp_path / "x.npz"
+    saved(path, x_train=IMAGES, x_test=IMAGES[:, :5])
+    assert "images of different shapes" in refusal(load, path)
+    saved(path, x_train=IMAGES, x_test=IMAGES / 255)
+    assert "values from 0 to 255 and 0 to 1: which are black and white?" in refusal(load, path)
+    saved(path, x_train=IMAGES, y_train=np.arange(N - 1))
+    assert load(path).classes is None
+    assert f"holds {N - 1} labels for {N} images" in refusal(load, path, "?labels=y_train&key=x_train")
+    saved(path, x_test=IMAGES, x_val=IMAGES)
+    assert "choose the images" in refusal(load, path)
+
+
+def test_folders_of_arrays(tmp_path):
+    for name in ("cat", "sea turtle"):
+        (tmp_path / "a").mkdir(exist_ok=True)
+        np.save(tmp_path / "a" / f"{name}.npy", IMAGES[:12, :5, :, 0].reshape(12, 25) + np.uint8(name == "cat"))
+    dataset = load(tmp_path / "a")  # as of Quick, Draw!
+    assert sum(sizes(dataset)) == 24 and dataset.classes == ("cat", "sea turtle") and dataset.train.shape == (1, 5, 5)
+    np.savez(tmp_path / "a" / "other.npz", a=IMAGES)
+    assert "holds 3 files of arrays: name one of them" in refusal(load, tmp_path / "a")
+    (tmp_path / "b").mkdir()
+    np.save(tmp_path / "b" / "train.npy", IMAGES)
+    np.save(tmp_path / "b" / "test.npy", IMAGES[:5])
+    assert sizes(load(tmp_path / "b"))[2] == 5

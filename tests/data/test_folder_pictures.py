@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 from PIL import Image
 from support.files import HTML, everything, put, refusal
-from support.pictures import fill, load, noise, pixels, shuffled
+from support.pictures import assert_same_images, fill, load, noise, pixels, sizes
 
-from minidraw.data import folder_pictures
+from minidraw.data import folder
+from minidraw.data.folder import listing
 
 
 @pytest.mark.parametrize(
@@ -21,12 +22,16 @@ from minidraw.data import folder_pictures
 def test_pictures_of_one_size_stay_as_they_are(tmp_path, cache, mode, ending, channels, monkeypatch):
     images = fill(tmp_path / "a", mode=mode, ending=ending)
     dataset = load(tmp_path / "a")
-    assert [len(dataset.train), len(dataset.valid), len(dataset.test)] == [19, 2, 2]
+    assert sum(sizes(dataset)) == 23 and min(sizes(dataset)) > 0
     assert dataset.train.shape == (channels, 7, 9) and dataset.train.labels is None
     assert dataset.name == f"folder:{tmp_path / 'a'}" and "9 x 7 pixels" in dataset.note
-    np.testing.assert_array_equal(pixels(dataset), shuffled(images))
-    monkeypatch.setattr(folder_pictures, "Pictures", None)  # the second time from the cache
-    np.testing.assert_array_equal(pixels(load(tmp_path / "a")), shuffled(images))
+    assert_same_images(dataset, images)
+    monkeypatch.setattr(folder, "Pictures", None)  # the second time from the cache
+    again = load(tmp_path / "a")
+    np.testing.assert_array_equal(pixels(again), pixels(dataset))
+    assert vars(again).keys() == vars(dataset).keys()
+    for field in ("name", "note", "classes", "remarks", "identity", "preparation"):
+        assert getattr(again, field) == getattr(dataset, field), field
     assert len(everything(cache)) == 2
 
 
@@ -38,19 +43,55 @@ def test_pictures_below_and_what_is_no_picture(tmp_path):
         put(tmp_path / "a", name, HTML)
     os.symlink(tmp_path / "a", tmp_path / "a" / "loop")
     os.mkfifo(tmp_path / "a" / "pipe.png")
-    names = folder_pictures.find(tmp_path / "a")
-    assert len(names) == 15 and names == sorted(names) and "sub/sub/006.png" in names
-    assert len(pixels(load(tmp_path / "a"))) == 15
+    fill(tmp_path / "elsewhere", 4)
+    os.symlink(tmp_path / "elsewhere", tmp_path / "a" / "linked")
+    os.symlink(tmp_path / "elsewhere", tmp_path / "a" / "linked again")
+    for name in ("1.HEIC", "2.heic", "a.svg", "film.mp4"):
+        put(tmp_path / "a", name, HTML)
+    found = listing.find(tmp_path / "a")
+    names = found.pictures
+    assert len(names) == 19 and names == sorted(names) and {"sub/sub/006.png", "linked/003.png"} <= {*names}
+    dataset = load(tmp_path / "a")
+    assert len(pixels(dataset)) == 19
+    (told,) = [remark for remark in dataset.remarks if remark.startswith("left out: ")]
+    for part in ("2 .heic (pip install pillow-heif)", "1 .txt", "1 without an ending", "1 .svg (no pixels", "(a film"):
+        assert part in told
+    assert "hidden" not in told and "Thumbs" not in told
+
+
+def test_folders_that_cannot_be_read_are_named(tmp_path, monkeypatch):
+    fill(tmp_path / "a", 12)
+    fill(tmp_path / "a" / "private", 3)
+    scan = os.scandir
+
+    def closed(path):
+        if str(path).endswith("private"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", closed)  # the superuser may read anything
+    dataset = load(tmp_path / "a")
+    assert sum(sizes(dataset)) == 12
+    assert "left out: 1 folder that cannot be read: private" in dataset.remarks
 
 
 def test_sizes(tmp_path):
     fill(tmp_path / "equal", size=(128, 20))
     assert load(tmp_path / "equal").train.shape == (3, 20, 128)
     fill(tmp_path / "large", 10, size=(129, 70))
-    assert load(tmp_path / "large").train.shape == (3, 64, 64)
+    assert load(tmp_path / "large").train.shape == (3, 35, 64)
     fill(tmp_path / "mixed", 20, size=(30, 40))
     noise(0, 500, 500).save(tmp_path / "mixed/z.png")
-    assert load(tmp_path / "mixed").train.shape == (3, 30, 30)
+    dataset = load(tmp_path / "mixed")
+    assert dataset.train.shape == (3, 40, 30)
+    assert dataset.remarks[:2] == (
+        "resized to 30x40 pixels from 500x500 (size=WIDTHxHEIGHT)",
+        "cropped: of 1 of 21 pictures more than a tenth is cut away, up to 25 % (fit=pad keeps them whole, fit=stretch "
+        "too but out of shape)",
+    )
+    for i in range(20):
+        noise(i, 41, 29).save(tmp_path / "mixed" / f"wide{i}.png")
+    assert load(tmp_path / "mixed").train.shape == (3, 30, 30)  # neither this aspect nor that
     assert load(tmp_path / "mixed", "?size=12").train.shape == (3, 12, 12)
     assert load(tmp_path / "mixed", "?grey=1&size=12x5").train.shape == (1, 5, 12)
 
@@ -73,7 +114,7 @@ def test_cameras_held_upright(tmp_path):
     exif = Image.Exif()
     exif[0x0112] = 6  # to be turned by 90 degrees clockwise
     images = fill(tmp_path / "a", 12, exif=exif)
-    np.testing.assert_array_equal(pixels(load(tmp_path / "a")), shuffled([np.rot90(image, -1) for image in images]))
+    assert_same_images(load(tmp_path / "a"), [np.rot90(image, -1) for image in images])
 
 
 def test_odd_kinds_of_pictures(tmp_path):
@@ -142,17 +183,25 @@ BAD_PICTURES = {
 @pytest.mark.parametrize("name", BAD_PICTURES)
 def test_unreadable_pictures_are_named(tmp_path, cache, name):
     fill(tmp_path / "a", 12)
-    path = put(tmp_path / "a", name, BAD_PICTURES[name])
+    put(tmp_path / "a", name, BAD_PICTURES[name])
     start = time.perf_counter()
     message = refusal(load, tmp_path / "a")
-    assert message.startswith(str(path)) and "mend it or remove it" in message
+    assert message.startswith(f"{tmp_path / 'a'} holds a picture that cannot be read: {name} (")
+    assert "?broken=skip" in message
     assert time.perf_counter() - start < 2 and (not cache.exists() or everything(cache) == ["folder"])
+    dataset = load(tmp_path / "a", "?broken=skip")
+    assert sum(sizes(dataset)) == 12 and f"left out: 1 that cannot be read: {name} (" in dataset.remarks[-1]
 
 
-def test_links_to_nothing_and_floats(tmp_path):
+def test_all_that_is_broken_is_named_at_once(tmp_path):
     fill(tmp_path / "a", 12)
     os.symlink(tmp_path / "gone", tmp_path / "a" / "b.png")
-    assert f"{tmp_path / 'a' / 'b.png'} is a link to nothing" in refusal(load, tmp_path / "a")
-    (tmp_path / "a" / "b.png").unlink()
-    Image.fromarray(np.ones((7, 9), np.float32)).save(tmp_path / "a" / "f.tif")
-    assert "its pixels are floats" in refusal(load, tmp_path / "a")
+    assert "b.png (a link to nothing" in refusal(load, tmp_path / "a")
+    put(tmp_path / "a", "html.png", HTML)
+    put(tmp_path / "a" / "sub", "cut.png", encoded("PNG")[:-300])
+    message = refusal(load, tmp_path / "a")
+    assert "holds 3 pictures" in message and "html.png (no picture)" in message and "sub/cut.png (" in message
+    for i in range(3):
+        put(tmp_path / "a", f"z{i}.png", HTML)
+    assert "and 3 more; mend" in refusal(load, tmp_path / "a")
+    assert sum(sizes(load(tmp_path / "a", "?broken=skip"))) == 12

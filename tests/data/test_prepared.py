@@ -51,7 +51,7 @@ def test_prepared_once(tmp_path, cache, monkeypatch):
     assert prepare(places, file, make=forbidden)[0].official  # looked at again, but not made again
     path.write_bytes(b"7778")
     message = refusal(prepare, places, file)
-    assert message.startswith(f"{path} is a damaged train.bin: its SHA-256")
+    assert message.startswith(f"{path} is not the official train.bin: its SHA-256") and "delete" not in message
     with pytest.raises(AssertionError):
         prepared.prepare(Places("x", None, cache), (file,), ROW, None, 2, ready=forbidden)  # another version
     assert everything(cache) == ["train.npy", "verified.json"]
@@ -73,6 +73,7 @@ def test_files_of_somebodys_own(tmp_path, cache):
     assert len(list(cache.glob("*.npy"))) == 3
     message = refusal(prepare, Places("x", folders[1], cache), file, strict=True)
     assert message.startswith(f"{folders[1] / 'train.bin'} is not the official train.bin: it holds 2 bytes, not 4")
+    assert message.endswith("name another --data-dir") and "delete" not in message
 
 
 @pytest.mark.parametrize(
@@ -227,4 +228,5 @@ def test_archive_that_lies_in_the_cache_is_used(cache):
     for wrong in (b"7", b"7778"):
         (cache / "train.npy").unlink(missing_ok=True)
         put(cache, "train.bin", wrong)
-        assert "train.bin" in refusal(prepare, Places("x", None, cache, download=False), file)
+        message = refusal(prepare, Places("x", None, cache, download=False), file)
+        assert message.startswith(f"{cache / 'train.bin'}, in the cache, is ") and message.endswith("; delete it")

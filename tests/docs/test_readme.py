@@ -9,17 +9,21 @@ import pytest
 
 README = Path(__file__).parents[2] / "README.md"
 TEXT = README.read_text()
-COMMANDS = re.findall(r"^python -m minidraw\.(\w+) ([^#\n]*)", TEXT, re.MULTILINE)
+PRINTED = TEXT + (README.parent / "docs" / "own-images.md").read_text()
+COMMANDS = re.findall(r"^python -m minidraw\.(\w+) ([^#\n]*)", PRINTED, re.MULTILINE)
+
+
+def module(name: str):
+    return importlib.import_module("minidraw.data.__main__" if name == "data" else f"minidraw.{name}")
 
 
 @pytest.mark.parametrize("name, arguments", COMMANDS)
 def test_the_commands_printed_are_understood(name, arguments):
-    parser = importlib.import_module(f"minidraw.{name}").parser()
-    parser.parse_args(shlex.split(arguments))
+    module(name).parser().parse_args(shlex.split(arguments))
 
 
 def test_there_are_commands_to_check():
-    assert {name for name, _ in COMMANDS} >= {"train", "generate", "reconstruct", "evaluate", "figures"}
+    assert {name for name, _ in COMMANDS} >= {"train", "generate", "reconstruct", "evaluate", "figures", "data"}
 
 
 @pytest.mark.parametrize("code", re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL))
@@ -45,6 +49,8 @@ def test_two_blocks_of_the_quick_start_are_the_two_commands():
 def test_the_package_lists_its_commands(capsys):
     importlib.import_module("minidraw.__main__").main([])
     lines = capsys.readouterr().out.splitlines()
-    modules = {path.stem for path in (README.parent / "minidraw").glob("*.py") if "\ndef parser()" in path.read_text()}
+    modules = {"data"} | {
+        path.stem for path in (README.parent / "minidraw").glob("*.py") if "\ndef parser()" in path.read_text()
+    }
     assert {line.split()[2].removeprefix("minidraw.") for line in lines[:-1]} == modules
     assert modules >= {name for name, _ in COMMANDS}

@@ -34,8 +34,8 @@ MODULES = modules()
 
 def wing(name: str) -> str:
     """Return the wing that a module is of."""
-    first = name.partition(".")[0]
-    return "commands" if first in COMMANDS or first in ("", "__main__") else first
+    first, _, rest = name.partition(".")
+    return "commands" if rest == "__main__" or first in COMMANDS or first in ("", "__main__") else first
 
 
 def imports(name: str, everywhere: bool) -> set[str]:
@@ -87,6 +87,7 @@ def test_these_tests_notice():
     assert imports("model.network", everywhere=True) >= {"backend", "errors", "parallel.shard", "parallel.workers"}
     assert imports("model", everywhere=True) == {"model.draw", "model.ram", "model.network"}
     assert wing("training.step") == "training" and wing("train") == wing("__main__") == "commands"
+    assert wing("data.__main__") == "commands" and wing("data.folder") == "data"
 
 
 def lines(path: Path) -> int:

@@ -93,7 +93,7 @@ def test_a_run_leaves_a_page_that_tells_all_of_it(folder):
     ):
         assert wanted in words, wanted
     pictures = [attributes["src"] for tag, attributes in found.tags if tag == "img" and attributes["alt"]]
-    assert [picture[5:14] for picture in pictures] == ["image/gif", "image/png", "image/png"]
+    assert [picture[5:14] for picture in pictures] == ["image/gif", "image/png", "image/png", "image/png"]
     assert base64.b64decode(pictures[0].partition(",")[2]) == (folder / "samples.gif").read_bytes()
     assert "data-again" not in dict(found.tags)["body"], "a finished run's page stays as it is"
 
@@ -131,8 +131,11 @@ def test_the_command_is_that_of_the_nearest_preset(tmp_path, network, train, wan
     assert sorted(shlex.split(said)) == sorted(shlex.split(f"python -m minidraw.train {wanted}{more}"))
 
 
+PICTURES = ("samples.gif", "samples.png", "sheet.png", "seen.png", "data.png")
+
+
 def test_the_page_is_made_again_and_its_pictures_too(folder, capsys):
-    pictures = {name: (folder / name).read_bytes() for name in ("samples.gif", "samples.png", "sheet.png", "seen.png")}
+    pictures = {name: (folder / name).read_bytes() for name in PICTURES}
     for name in (*pictures, "report.html"):
         os.remove(folder / name)
     assert run("report", folder) == 0 and capsys.readouterr().out == f"{folder / 'report.html'}\n"

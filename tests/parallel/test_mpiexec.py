@@ -71,7 +71,8 @@ def test_a_job_of_two_ranks_whose_one_was_killed_goes_on_as_the_same_run(tmp_pat
     assert trainer(one, steps=25).run()
     status, out, err = ended(process)
     assert status == 0 and [line.partition(" ")[0] for line in out.splitlines()] == ["validation", "pictures:"], out
-    assert [line.split()[0] for line in err.splitlines()] == ["step", "step", "training", "step"], err
+    told = ["training:", "validation:", "test:", "step", "step", "training", "step"]
+    assert [line.split()[0] for line in err.splitlines()] == told, err
     assert {path.name for path in straight.iterdir()} == {path.name for path in one.iterdir()}
     for ours, theirs in zip(metrics(one), metrics(straight), strict=True):
         assert theirs.keys() == ours.keys()
@@ -126,7 +127,11 @@ def test_a_signal_to_the_launcher_stops_all_ranks_after_the_same_step_and_a_chec
     wait_for_steps(process, tmp_path, 12)
     process.send_signal(number)
     status, out, err = ended(process)
-    assert status == 130 and err == "", (status, out, err)
+    assert status == 130 and [line.split()[0] for line in err.splitlines()] == ["training:", "validation:", "test:"], (
+        status,
+        out,
+        err,
+    )
     step = checkpoints.load(tmp_path).state["step"]
     assert step >= 12 and out.endswith(f"interrupted after step {step}; go on with --resume --out {tmp_path}\n"), out
     assert out.count("interrupted") == 1

@@ -27,9 +27,18 @@ def pixels(dataset) -> np.ndarray:
     return np.concatenate([np.rint(split.batch(np.arange(len(split))) * 255).astype(np.uint8) for split in splits])
 
 
-def shuffled(images) -> np.ndarray:
-    images = np.array(images)[np.random.default_rng(0).permutation(len(images))]
-    return images[:, None] if images.ndim == 3 else images.transpose(0, 3, 1, 2)
+def assert_same_images(dataset, images) -> None:
+    """Assert that a data set has these images, (H, W) or (H, W, 3) each, whatever their order and split."""
+    images = np.array(images)
+    images = images[:, None] if images.ndim == 3 else images.transpose(0, 3, 1, 2)
+    found = pixels(dataset)
+    assert found.shape == images.shape
+    one, other = (array[np.lexsort(array.reshape(len(array), -1).T)] for array in (found, images))
+    np.testing.assert_array_equal(one, other)
+
+
+def sizes(dataset) -> list[int]:
+    return [len(split) for split in (dataset.train, dataset.valid, dataset.test)]
 
 
 def load(path, options: str = ""):

@@ -63,7 +63,8 @@ def test_a_hopeless_run_ends_with_one_line_and_leaves_its_last_checkpoint(tmp_pa
     spoil(monkeypatch, lambda step: step >= 9)
     assert run("train", *options(10_000, tmp_path / "run")) == 2
     lines = [line for line in capsys.readouterr().err.splitlines() if not line.startswith("step ")]
-    assert len(lines) == 1 and lines[0].startswith("error: no finite gradient for 100 updates"), lines
+    assert [line.partition(":")[0] for line in lines] == ["training", "validation", "test", "error"], lines
+    assert lines[-1].startswith("error: no finite gradient for 100 updates"), lines
     left = checkpoints.load(tmp_path / "run")
     assert left.state["updates"] == left.state["step"] == 7, "the last one before the updates that were skipped"
     assert all(np.isfinite(vector).all() for vector in left.vectors.values())

@@ -175,7 +175,7 @@ def test_a_run_leaves_a_folder_with_all_that_came_of_it(tmp_path, capsys):
     assert run("train", *options(25, folder, pictures_every=20)) == 0
     out, err = capsys.readouterr()
     wanted = {"config.json", "metrics.jsonl", "metrics.csv", "checkpoint.npz", "report.html"}
-    wanted |= {"samples.gif", "samples.png", "sheet.png", "seen.png"}
+    wanted |= {"data.png", "samples.gif", "samples.png", "sheet.png", "seen.png"}
     assert set(os.listdir(folder)) - {"tensorboard"} == wanted
 
     config = json.loads((folder / "config.json").read_text())
@@ -304,6 +304,7 @@ def test_a_classifier_is_trained_resumed_and_evaluated(tmp_path, capsys, monkeyp
     split = Images(pixels, (np.arange(60) % 2).astype(np.uint8))
     toy = Dataset("toy", split, split, split, note="bright or dark")
     monkeypatch.setattr(data, "load", lambda *_, **__: toy)
+    monkeypatch.setattr(data, "is_known", lambda name: name == "toy")
     model = RAMConfig((1, 12, 12), glimpses=2, read_size=3, hidden_size=8, classes=2)
     pace = {"steps": 40, "warmup": 0, "log_every": 7, "validate_every": 40}
     train = TrainConfig(data="toy", batch_size=10, learning_rate=0.02, **pace)

@@ -1,33 +1,36 @@
 """Targets: anybody's images, as data sets and as pictures given to a network."""
 
+import gzip
 import io
+import struct
 
 import numpy as np
 from PIL import Image, ImageDraw
 
-from minidraw.data import folder, folder_arrays, folder_pictures
+from minidraw.data.folder import arrays, listing, options, pictures
 from minidraw.pictures import photos
 from minidraw.pictures.writers import read_note, write_png
 
-from .formats import npy, pictures, png_mended, zipped
+from .formats import npy, png_mended, zipped
+from .formats import pictures as seeds
 from .target import put, target
 
 
 @target(lambda: [b"a?size=32", b"a?size=48x32&grey=1&binarize=0", b"~/a?b.npz?key=x", b"a?"])
 def folder_name(data: bytes) -> None:
     """What is behind folder: on the command line."""
-    folder.parse("folder:" + data.decode(errors="surrogateescape"))
+    options.parse("folder:" + data.decode(errors="surrogateescape"))
 
 
 def look(content: bytes, name: str) -> None:
     """Read a file of arrays as images."""
-    options = folder.Options()
-    array = folder_arrays.Array(put(content, name), options)
-    images = array.take(np.arange(len(array))[::-1][:3])
-    assert images.dtype == np.uint8 and images.shape[1:] == array.shape
+    path, wanted = put(content, name), options.Options()
+    found = arrays.Arrays(path, arrays.read(path, wanted), wanted)
+    images = found.take(np.arange(len(found))[::-1][:3])
+    assert images.dtype == np.uint8 and images.shape[1:] == found.shape
 
 
-ARRAYS = (np.zeros((3, 2, 2), "u1"), np.eye(4, dtype=">f8")[None], np.ones((2, 3, 5, 5), "?", "F"))
+ARRAYS = (np.arange(0, 240, 20, "u1").reshape(3, 2, 2), np.eye(4, dtype=">f8")[None], np.ones((2, 3, 5, 5), "?", "F"))
 
 
 @target(lambda: [npy(array) for array in ARRAYS])
@@ -48,12 +51,42 @@ def array_npz_file(data: bytes) -> None:
     look(data, "images.npz")
 
 
-@target(pictures)
+def idx_files() -> list[bytes]:
+    """Return images in idx form, of bytes and of floats, gzipped and not."""
+    sizes = struct.pack(">3I", 3, 2, 2)
+    seeds = [
+        b"\0\0\x08\x03" + sizes + bytes(range(0, 240, 20)),
+        b"\0\0\x0d\x03" + sizes + struct.pack(">12f", *range(0, 240, 20)),
+    ]
+    return [*seeds, *map(gzip.compress, seeds)]
+
+
+@target(idx_files)
+def array_idx(data: bytes) -> None:
+    """A file of images in idx form."""
+    look(data, "train-images-idx3-ubyte")
+
+
+def tables() -> list[bytes]:
+    """Return tables of pixels with names and without, with labels and without, and FER2013's kind."""
+    named = "label," + ",".join(f"pixel{k}" for k in range(4)) + "\n" + "3,0,255,8,9\n" * 3
+    plain = "\n".join(",".join(map(str, [k % 2, 0, *range(10 * k, 10 * k + 13), 255, 0])) for k in range(3))
+    return [text.encode() for text in (named, plain, "emotion,pixels,Usage\n" + "0,1 2 3 255,Training\n" * 3)]
+
+
+@target(tables)
+def array_table(data: bytes) -> None:
+    """A table of pixels."""
+    look(data, "train.csv")
+
+
+@target(seeds)
 def folder_picture(data: bytes) -> None:
     """A picture in somebody's folder."""
     path = put(png_mended(data), "a.png")
-    images = folder_pictures.Pictures(path.parent, [path.name], folder.Options())
+    images = pictures.Pictures(path.parent, listing.Listing([path.name]), options.Options())
     assert images.take(np.array([0])).shape == (1, *images.shape)
+    images.finish()
 
 
 def figures() -> list[bytes]:
@@ -67,7 +100,7 @@ def figures() -> list[bytes]:
     return seeds
 
 
-@target(lambda: pictures() + figures())
+@target(lambda: seeds() + figures())
 def given_picture(data: bytes) -> None:
     """A picture given to minidraw.reconstruct."""
     path = str(put(png_mended(data), "a.png"))

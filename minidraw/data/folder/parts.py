@@ -1,0 +1,21 @@
+"""Images as they lie in somebody's file, before anything is decided about them."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+SPLITS = ("train", "valid", "test")
+
+
+@dataclass(frozen=True)
+class Part:
+    """Some images of a file: numbers of any type, (n, ...), whose axes `axes` names, or they are to be found out.
+
+    `labels` is (n,), whole numbers or texts, or None; `split` is one of SPLITS, or None where the file does not tell;
+    `axes` names the axes as in "nhw", "nchw" or "nwh", n images of c channels, h rows and w columns.
+    """
+
+    array: np.ndarray
+    labels: np.ndarray | None = None
+    split: str | None = None
+    axes: str | None = None

@@ -1,0 +1,131 @@
+"""How a picture becomes an image of a data set, the same for training and for pictures given later.
+
+What a whole set decides together, one picture alone could not tell: what lies behind transparent pixels, which value of
+deep pictures is white. So the decisions are kept, in the run's checkpoint too.
+"""
+
+import dataclasses
+import math
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from .options import FITS, LONGEST
+
+DEEP = ("I", "I;16", "I;16L", "I;16B", "I;16N", "F")  # modes of grey pictures of more than 8 bits
+GREY = ("1", "L", "LA", "La", *DEEP)
+LEVELS = (1.0, 255.0, 1023.0, 4095.0, 16383.0, 65535.0)  # what white can be: a bit, 8, 10, 12, 14 and 16 bits
+
+
+@dataclasses.dataclass(frozen=True)
+class Preparation:
+    """The decisions. `white` and `black` are values of deep pictures. Raises ValueError for what cannot be."""
+
+    size: tuple[int, int]  # (width, height) in pixels
+    grey: bool
+    fit: str = "crop"  # see options.FITS
+    ground: str = "white"  # or "black": behind transparent pixels
+    black: float = 0.0
+    white: float | None = None  # None: the least of LEVELS that a picture stays below
+    binarize: bool = False
+
+    def __post_init__(self):
+        size = tuple(self.size)
+        if len(size) != 2 or not all(type(side) is int and 1 <= side <= LONGEST for side in size):
+            raise ValueError(f"a picture of {size} pixels")
+        levels = [self.black, *([] if self.white is None else [self.white])]
+        if not all(isinstance(level, int | float) and math.isfinite(level) for level in levels):
+            raise ValueError(f"levels of {levels}")
+        if self.fit not in FITS or self.ground not in ("white", "black") or len({*levels}) < len(levels):
+            raise ValueError(f"fit {self.fit!r}, ground {self.ground!r}, levels {levels}")
+        object.__setattr__(self, "size", size)
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """The shape (C, H, W) of an image."""
+        return (1 if self.grey else 3, self.size[1], self.size[0])
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the decisions as a checkpoint keeps them; `Preparation(**it)` are the same."""
+        return dataclasses.asdict(self)
+
+    def apply(self, picture: Image.Image) -> np.ndarray:
+        """Return an open picture as an image, uint8 (C, H, W). Raises ValueError where its values do not fit."""
+        picture.draft(None, (4 * max(self.size), 4 * max(self.size)))  # JPEG: decodes large ones at a fraction
+        whole = flat(picture, "L" if self.grey else "RGB", self.ground, self.black, self.white)
+        pixels = np.asarray(self._fitted(whole))  # (H, W) or (H, W, 3)
+        if self.binarize:
+            pixels = black_and_white(pixels)
+        return pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
+
+    def _fitted(self, picture: Image.Image) -> Image.Image:
+        """Return a picture in the right size; shrinking, Pillow averages."""
+        if picture.size == self.size:
+            return picture
+        if self.fit == "stretch":
+            return picture.resize(self.size, Image.Resampling.BILINEAR)
+        if self.fit == "crop":
+            return ImageOps.fit(picture, self.size, Image.Resampling.BILINEAR)
+        pixels = np.asarray(picture)
+        border = np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]])  # (edge,) or (edge, 3)
+        ground = np.median(border, axis=0).astype(int).tolist()
+        colour = tuple(ground) if isinstance(ground, list) else ground
+        return ImageOps.pad(picture, self.size, Image.Resampling.BILINEAR, color=colour)
+
+
+def flat(picture: Image.Image, mode: str, ground: str, black: float = 0.0, white: float | None = None) -> Image.Image:
+    """Return an open picture upright, opaque, of 8 bits, and in `mode` L or RGB; the rest is as in Preparation."""
+    picture = ImageOps.exif_transpose(picture)
+    if picture.mode in DEEP:
+        picture = Image.fromarray(to_bytes(np.asarray(picture), black, white))
+    if picture.has_transparency_data:
+        picture = picture.convert("RGBA")
+        picture = Image.alpha_composite(Image.new("RGBA", picture.size, ground), picture)
+    return picture.convert(mode)
+
+
+def level(highest: float) -> float | None:
+    """Return the least of LEVELS that is not below the highest value of a set; None where there is none.
+
+    It is doubtful, and None, where nothing comes near it: an array of 0 to 16 is not nearly black.
+    """
+    fitting = next((level for level in LEVELS if highest <= level), None)
+    return fitting if fitting is not None and (highest > fitting / 4) else None
+
+
+def to_bytes(values: np.ndarray, black: float, white: float | None) -> np.ndarray:
+    """Return values from `black` to `white` as bytes, 0 to 255. Raises ValueError for values outside of that, and NaN.
+
+    Without a `white` it is found by `level`.
+    """
+    lowest, highest = float(values.min()), float(values.max())
+    if white is None and (white := level(highest)) is None:
+        raise ValueError(f"its values go from {lowest:g} to {highest:g}, and it cannot be told which one is white")
+    least, most = min(black, white), max(black, white)
+    if not least <= lowest <= highest <= most:
+        raise ValueError(f"its values go from {lowest:g} to {highest:g}, not from {least:g} to {most:g}")
+    return np.rint((values.astype(np.float64) - black) * (255 / (white - black))).astype(np.uint8)
+
+
+def black_and_white(pixels: np.ndarray) -> np.ndarray:
+    """Return bytes of 0 and 255 alone."""
+    return np.where(pixels < 128, np.uint8(0), np.uint8(255))
+
+
+def light_seen(picture: Image.Image) -> tuple[float, float]:
+    """Return the light and the area of what can be seen of a picture with transparent pixels, in pixels.
+
+    (0, 0) stands for one that is opaque all over: it says nothing of what should lie behind.
+    """
+    picture = picture.convert("RGBA")
+    alpha = np.asarray(picture.getchannel("A"), np.float32) / 255
+    if alpha.min() == 1:
+        return 0.0, 0.0
+    grey = np.asarray(picture.convert("RGB").convert("L"), np.float32) / 255
+    return float((alpha * grey).sum()), float(alpha.sum())
+
+
+def ground_for(light: float, area: float) -> str:
+    """Return what lies behind figures of so much light on so large an area: light ones want a dark ground."""
+    return "black" if light > area / 2 else "white"

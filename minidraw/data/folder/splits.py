@@ -1,0 +1,83 @@
+"""Which images are trained on and which are held out, and what their labels are called."""
+
+import re
+
+import numpy as np
+
+from .parts import SPLITS
+
+# How people call their splits; whatever else a name holds is about something else.
+WORDS = {
+    "train": ("train", "training", "trn"),
+    "valid": ("valid", "val", "validation", "dev"),
+    "test": ("test", "testing", "tst", "t10k"),
+}
+HELD_OUT = 0.1  # share of the images that a split takes which nobody has made
+MOST_CLASSES = 256  # a label is a byte
+
+
+def words(name: str) -> list[str]:
+    """Return the words of a name in lower case.
+
+    >>> words("X_train"), words("trainImages"), words("t10k-images-idx3")
+    (['x', 'train'], ['train', 'images'], ['t10k', 'images', 'idx3'])
+    """
+    return [word.lower() for word in re.findall(r"[A-Z]?[a-z0-9]+|[A-Z0-9]+(?![a-z])", name)]
+
+
+def split_of(name: str) -> str | None:
+    """Return the one split that the words of a name speak of, None where it is none, or several.
+
+    >>> [split_of(name) for name in ("x_val", "Testing", "trains", "train_test")]
+    ['valid', 'test', None, None]
+    """
+    found = {split for split, names in WORDS.items() if set(names) & set(words(name))}
+    return found.pop() if len(found) == 1 else None
+
+
+def assign(keys: list[bytes], given: np.ndarray) -> tuple[np.ndarray, list[str]]:
+    """Return the split of every image, uint8 (n,), an index of SPLITS, and which of the splits were made.
+
+    `given` holds what is known, -1 where nothing is. A split that nobody has made takes the images whose `keys`, hashes
+    of their content, lie in its tenth: more images come and go without moving any other, and equal ones stay together.
+    """
+    split = np.where(given < 0, 0, given).astype(np.uint8)
+    place = np.array([int.from_bytes(key[:6], "big") for key in keys]) / float(1 << 48)  # in [0, 1)
+    made = [name for name in ("test", "valid") if SPLITS.index(name) not in given]
+    for k, name in enumerate(made):
+        low, left = k * HELD_OUT, np.flatnonzero(split == 0)
+        inside = (low <= place[left]) & (place[left] < low + HELD_OUT)
+        if 0 < inside.sum() < len(left):
+            split[left[inside]] = SPLITS.index(name)
+        elif len(left) > 1:  # of few images, the one that comes nearest
+            split[left[np.abs(place[left] - low - HELD_OUT / 2).argmin()]] = SPLITS.index(name)
+    return split, made
+
+
+def numbered(labels: list) -> tuple[np.ndarray, tuple[str, ...]] | str:
+    """Return labels of any kind, arrays (n,) or (n, 1) or one-hot (n, K), as uint8 (n,) and the names of the classes.
+
+    Where they are no labels of classes, return what they are instead.
+    """
+    columns = []
+    for part in map(np.asarray, labels):
+        if part.ndim == 2 and part.shape[1] == 1:
+            part = part[:, 0]
+        if part.ndim == 2 and part.shape[1] > 1 and np.isin(part, (0, 1)).all() and (part.sum(axis=1) == 1).all():
+            part = part.argmax(axis=1)
+        if part.ndim != 1:
+            return f"of shape {part.shape}"
+        if part.dtype.kind == "f" and np.isfinite(part).all() and (part == np.rint(part)).all():
+            part = part.astype(np.int64)
+        if part.dtype.kind not in "iubUS":
+            return f"of type {part.dtype}"
+        columns.append(part.astype(str) if part.dtype.kind == "S" else part)
+    if len({part.dtype.kind in "iub" for part in columns}) > 1:
+        return "numbers here and texts there"
+    together = np.concatenate(columns)
+    if together.dtype.kind == "U" and all(name.isdecimal() for name in np.unique(together)):
+        together = together.astype(np.int64)  # "10" comes after "9"
+    found, number = np.unique(together, return_inverse=True)
+    if not 1 < len(found) <= MOST_CLASSES:
+        return f"of {len(found):,} classes; there can be 2 to {MOST_CLASSES}"
+    return number.astype(np.uint8), tuple(map(str, found))
