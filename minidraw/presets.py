@@ -200,6 +200,8 @@ PRESETS |= {
 
 def preset(name: str) -> Experiment:
     """Return the experiment called `name`. Raises UserError, with the nearest name, for an unknown one."""
+    if ":" in name:
+        raise UserError(f"{name!r} is no preset; if it names data, write --data {name}")
     if name not in PRESETS:
         raise unknown("preset", name, PRESETS)
     return PRESETS[name]

@@ -34,11 +34,14 @@ def load(name: str, data_dir: str | None = None, seed: int = 0, download: bool =
     data sets that are made, not read. "folder:PATH" is a folder of anybody's pictures, or a file of arrays, see
     folder/. Raises UserError for an unknown name, a wrong file, or files not to be had.
     """
+    if data_dir is not None and (name == "strokes" or name.startswith(folder.PREFIX)):
+        own = f"; for your own images write --data {folder.PREFIX}{data_dir}" if name == "strokes" else ""
+        raise UserError(f"{name} reads no official files: leave --data-dir {data_dir} out{own}")
     if name.startswith(folder.PREFIX):
         return folder.load(name, cache_folder() / "folder")
-    if name not in _LOADERS and os.path.exists(name):
+    if name not in _LOADERS and os.path.exists(name.rpartition("?")[0] or name):
         raise UserError(
-            f"{name!r} is no data set but a file or folder: for the images in it write {folder.PREFIX}{name}"
+            f"{name!r} is no data set but a file or folder: for the images in it write '{folder.PREFIX}{name}'"
         )
     if not is_known(name):
         raise unknown("data set", name, names())

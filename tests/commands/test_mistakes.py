@@ -136,7 +136,7 @@ MISTAKES = [
     ("generate RUN --fps nan", "fps must be 0.1 or more"),
     ("generate RUN -n 2 --columns 100000", "a picture of 100000 columns is too large"),
     ("generate /dev/null", "cannot read /dev/null: it is no file"),
-    ("train --data EMPTY", "for the images in it write folder:EMPTY"),
+    ("train --data EMPTY", "for the images in it write 'folder:EMPTY'"),
     ("generate RUN --columns 0", "argument --columns: must be"),
     ("generate RUN -n 3000 --columns 1 --scale 1", "is too large"),
     *(

@@ -9,8 +9,8 @@ from support.files import everything, put, refusal
 from support.pictures import IMAGES, N, assert_same_images, fill, load, noise, pixels, sizes
 
 from minidraw import data
+from minidraw.data.folder import listing, splits
 from minidraw.data.folder import options as folder_options
-from minidraw.data.folder import splits
 
 
 def test_a_changed_folder_is_read_again(tmp_path, cache):
@@ -81,10 +81,63 @@ def test_splits_and_classes_of_folders(tmp_path):
         split = getattr(dataset, name)
         assert np.bincount(split.labels).tolist() == [len(split) / 2] * 2
     assert any("copies of training images" in remark for remark in dataset.remarks)  # fill writes the same noise
+    assert "splits by folders: Testing is test, train is train, val is valid" in dataset.remarks
     fill(tmp_path / "a" / "other", 3)
-    mixed = load(tmp_path / "a", "?size=9x7")
-    assert mixed.classes == ("Testing", "other", "train", "val")
-    assert any("do not count, as there are pictures beside them: other" in remark for remark in mixed.remarks)
+    assert "called like splits, Testing for one, but not other" in refusal(load, tmp_path / "a", "?size=9x7")
+    mixed = load(tmp_path / "a", "?size=9x7&splits=0")
+    assert mixed.classes == ("Testing", "other", "train", "val") and len(pixels(mixed)) == 55
+    assert len({*sizes(mixed)}) > 1
+
+
+def told(*names: str, splits=None):
+    found = listing.told_by_folders(list(names), splits)
+    return found.splits.tolist(), found.classes
+
+
+def test_what_folders_tell():
+    archive = told("data/train/cat/1", "data/train/dog/1", "data/test/cat/2")
+    assert archive == ([0, 0, 2], ["cat", "dog", "cat"]), "a folder around all the others tells nothing"
+    assert told("train/cat/1", "train/dog/1") == ([-1, -1], ["cat", "dog"])
+    twice = told("training_set/training_set/cats/1", "training_set/training_set/dogs/1", "test_set/test_set/cats/1")
+    assert twice == ([0, 0, 2], ["cats", "dogs", "cats"])
+    tiny = told("train/n1/images/1", "train/n2/images/1", "val/images/1", "test/images/1")
+    assert tiny == ([0, 0, 1, 2], ["n1", "n2", None, None])
+    assert told("cat/1", "dog/1", "preview") == ([-1] * 3, ["cat", "dog", None])
+    assert told("a/1", "2", "3") == ([-1] * 3, [None] * 3)
+    assert told("car/1", "train/2", "bus/3", splits=False) == ([-1] * 3, ["car", "train", "bus"])
+    assert told("1", "2") == ([-1] * 2, [None] * 2)
+    for names, what in [
+        (("car/1", "train/2", "bus/3"), "train for one, but not bus, car"),
+        (("train/1", "train_masks/1"), "not train_masks"),
+        (("train/1", "test1/1", "3"), "not the pictures beside it"),
+        (("train/1", "train2017/1", "val2017/1"), "train and train2017 alike"),
+        (("val/1", "test/1"), "but none train"),
+        (("train/1", "eval/1"), "not eval"),
+    ]:
+        assert what in refusal(told, *names)
+
+
+def test_strays_leave_a_split_without_labels(tmp_path):
+    for kind in ("cat", "dog"):
+        fill(tmp_path / "a" / kind, 12)
+    assert load(tmp_path / "a").train.labels is not None
+    noise(50).save(tmp_path / "a" / "preview.png")
+    dataset = load(tmp_path / "a")
+    remark = "1 pictures lie in no folder of a class, preview.png for one: a split with such has no labels"
+    assert (
+        remark in dataset.remarks
+        and sum(split.labels is None for split in (dataset.train, dataset.valid, dataset.test)) == 1
+    )
+
+
+def test_classes_that_are_never_trained_on(tmp_path):
+    for place, kinds in (("train", ("0", "01")), ("test", ("0", "1", "7"))):
+        for kind in kinds:
+            for i in range(12):
+                noise(hash((place, kind, i)) % 2**32).save(put(tmp_path / "a" / place / kind, f"{i}.png", b""))
+    dataset = load(tmp_path / "a")
+    assert dataset.classes == ("0", "01", "1", "7")
+    assert "warning: no training images of 2 classes that are held out: 1, 7" in dataset.remarks
 
 
 def test_labels_follow_their_images(tmp_path):
@@ -123,16 +176,21 @@ def test_assign_never_leaves_a_split_empty():
 
 
 def test_labels_of_all_kinds():
-    labels, classes = splits.numbered([np.array([3, 1]), np.array([[7], [1]])])
+    labels, classes = splits.classes_of([np.array([3, 1]), np.array([[7], [1]])])
     assert labels.tolist() == [1, 0, 2, 0] and labels.dtype == np.uint8 and classes == ("1", "3", "7")
-    assert splits.numbered([["b", "a"], np.array([b"c"])])[1] == ("a", "b", "c")
-    assert splits.numbered([np.eye(3)[[2, 0]]])[0].tolist() == [1, 0]
-    assert splits.numbered([np.array([1.0, 4.0])])[1] == ("1", "4")
-    assert splits.numbered([np.array([1.5, 4.0])]) == "of type float64"
-    assert splits.numbered([np.ones((2, 4))]) == "of shape (2, 4)"
-    assert splits.numbered([np.arange(3), ["a", "b"]]) == "numbers here and texts there"
-    assert splits.numbered([np.arange(300)]) == "of 300 classes; there can be 2 to 256"
-    assert splits.numbered([np.ones(9, int)]) == "of 1 classes; there can be 2 to 256"
+    assert splits.classes_of([["b", "a"], np.array([b"c"])])[1] == ("a", "b", "c")
+    numbers, classes = splits.classes_of([["10", "9", "1", "01"]])
+    assert classes == ("01", "1", "9", "10") and numbers.tolist() == [3, 2, 1, 0]
+    assert splits.classes_of([np.eye(3)[[2, 0]]])[0].tolist() == [1, 0]
+    assert splits.classes_of([np.array([1.0, 4.0])])[1] == ("1", "4")
+    assert splits.classes_of([np.array([1.5, 4.0])]) == "of type float64"
+    assert splits.classes_of([np.ones((2, 4))]) == "of shape (2, 4)"
+    assert splits.classes_of([np.arange(3), ["a", "b"]]) == "numbers here and texts there"
+    assert splits.classes_of([np.arange(300)]) == "of 300 classes; there can be 2 to 255"
+    assert splits.classes_of([np.ones(9, int)]) == "of 1 classes; there can be 2 to 255"
+    numbers, classes, why = splits.numbered(["b", None, "a"])
+    assert numbers.tolist() == [1, splits.NONE, 0] and classes == ("a", "b") and why == ""
+    assert splits.numbered([None] * 3)[1:] == (None, "")
 
 
 def test_options_change_the_images(tmp_path):
@@ -153,7 +211,7 @@ def test_names_with_question_marks_and_home(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     found = load("./what?size=3")
     assert found.train.shape == (3, 7, 9) and found.name == f"folder:{tmp_path}/what?size=3"
-    assert load("what?size=3", "?size=5").name == f"folder:{tmp_path}/what?size=3?size=5"
+    assert load("what?size=3", "?size=5").name == f"folder:{tmp_path}/what?size=3?size=5x5"
 
 
 def test_wrong_options(tmp_path):
@@ -168,9 +226,9 @@ def test_wrong_options(tmp_path):
         ("?grey=yes", "grey takes 0 or 1, not 'yes'"),
         ("?binarize", "binarize takes 0 or 1"),
         ("?fit=squash", "fit takes crop or pad or stretch, not 'squash'"),
-        ("?ground=red", "ground takes white or black"),
+        ("?ground=red", "ground takes white or black or grey"),
         ("?white=nan", "white takes a number, not 'nan'"),
-        ("?white=255", "white and black are for pictures of more than 8 bits"),
+        ("?splits=2", "splits takes 0 or 1"),
         ("?key=a", "key is for files of arrays"),
         ("?axes=nhw", "axes is for files of arrays"),
         ("?key=", "key takes a name"),
@@ -206,7 +264,8 @@ def test_missing_empty_and_small_folders(tmp_path, cache):
     assert "holds 9 images" in refusal(load, tmp_path / "few.npy")
     fill(tmp_path / "held" / "test", 12)
     fill(tmp_path / "held" / "val", 12)
-    assert sum(sizes(load(tmp_path / "held"))) == 24  # no training folder: those are classes
+    assert "none train" in refusal(load, tmp_path / "held")
+    assert load(tmp_path / "held", "?splits=0").classes == ("test", "val")
     assert not any(name.endswith(".tmp") for name in everything(cache))
 
 

@@ -1,6 +1,7 @@
 """Arrays of all layouts as a data set, and those that are refused."""
 
 import io
+import shlex
 import zipfile
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 from support.files import HTML, put, refusal
 from support.pictures import IMAGES, N, assert_same_images, load, pixels, sizes
 
+from minidraw import data
 from minidraw.data.folder import arrays, numpy_files
 
 ARRAYS = {
@@ -104,16 +106,19 @@ BAD_ARRAYS = {
     "two ways": (npy(np.zeros((N, 3, 6, 3), np.uint8)), "cannot be told apart"),
     "nothing": (npy(IMAGES[:0]), "the shape (0, 6, 5, 3)"),
     "no pixels": (npy(IMAGES[:, :0]), "the shape (23, 0, 5, 3)"),
-    "complex": (npy(IMAGES.astype(complex)), "is an array of complex128"),
-    "text": (npy(np.full((N, 5, 6), "a")), "is an array of <U1"),
-    "records": (npy(np.zeros((N, 5, 6), [("a", "u1")])), "is an array of [('a', 'u1')]"),
-    "negative": (npy(IMAGES / 127.5 - 1), "values from -1 to 1: which are black and white? Say so, by folder:"),
+    "complex": (npy(IMAGES.astype(complex)), "holds an array of complex128; save its images as real numbers"),
+    "text": (npy(np.full((N, 5, 6), "a")), "holds an array of <U1;"),
+    "records": (npy(np.zeros((N, 5, 6), [("a", "u1")])), "holds an array of [('a', 'u1')]"),
+    "negative": (npy(IMAGES / 127.5 - 1), "values from -1 to 1: which are black and white? If it is these, 'folder:"),
     "up to 16": (npy(IMAGES // 16), "values from 0 to 15: which are black and white?"),
     "divided twice": (npy(IMAGES / 255**2), "values from 0 to 0.00392"),
     "more than 16 bits": (npy(IMAGES * np.int64(1000)), "values from 0 to 2"),
-    "all black": (npy(0 * IMAGES), "values from 0 to 0"),
-    "one picture": (npy(np.zeros((96, 128, 3), np.uint8)), "(96, 128, 3): that is one picture"),
-    "MATLAB's order": (npy(np.zeros((28, 28, 1965), np.uint8)), "images of 28 x 1965 pixels? name its axes by folder:"),
+    "all black": (npy(0 * IMAGES), "values from 0 to 0: all are equal, and no image can be seen"),
+    "one picture": (
+        npy(np.zeros((96, 128, 3), np.uint8)),
+        "(96, 128, 3): one picture? Stack those you have to (n, H, W, C)",
+    ),
+    "MATLAB's order": (npy(np.zeros((28, 28, 1965), np.uint8)), "28 images of 28 x 1965 or 1965 of 28 x 28? 'folder:"),
     "MATLAB's colours": (npy(np.zeros((32, 32, 3, 50), np.uint8)), "?axes=hwcn"),
     "not a number": (npy(NAN), "values from nan to nan: mend those that are no numbers"),
     "infinite": (npy(np.where(np.isnan(NAN), np.inf, NAN)), "to inf: mend"),
@@ -169,7 +174,10 @@ UNDERSTOOD = {
     "EMNIST's order": (IMAGES[..., 0].transpose(0, 2, 1), "?axes=nwh", IMAGES[..., 0]),
     "rows of a square": (IMAGES[:, :5, :, 0].reshape(N, 25), "", IMAGES[:, :5, :, 0]),
     "rows of a size": (IMAGES[..., 0].reshape(N, 30), "?size=5x6", IMAGES[..., 0]),
-    "rows of channels": (IMAGES.transpose(0, 3, 1, 2).reshape(N, 90), "?size=5x6", IMAGES),
+    "rows of channels": (IMAGES.transpose(0, 3, 1, 2).reshape(N, 90), "?size=5x6&axes=nchw", IMAGES),
+    "rows of colours": (IMAGES.reshape(N, 90), "?size=5x6&axes=nhwc", IMAGES),
+    "rows turned over": (IMAGES[..., 0].transpose(0, 2, 1).reshape(N, 30), "?size=5x6&axes=nwh", IMAGES[..., 0]),
+    "a little above 1": (IMAGES / 254.9999, "", IMAGES),
 }
 
 
@@ -223,11 +231,10 @@ def test_splits_and_labels_in_an_npz_are_kept(tmp_path, keys):
         assert (values % 100 // 10 == k).all()
         np.testing.assert_array_equal(values // 100, split.labels)
     assert load(tmp_path / "x.npz", f"?white=255&key={keys[0]}").train.labels is not None
-    if "valid" in keys[4]:
-        return
     del named[keys[5]]
     dataset = load(saved(tmp_path / "y.npz", **named), "?white=255")
-    assert dataset.classes is None and any("only a part of the images has some" in remark for remark in dataset.remarks)
+    assert dataset.classes == ("7", "8") and dataset.valid.labels is None and len(dataset.test.labels) == 6
+    assert "no labels: of the valid images" in dataset.remarks
 
 
 def test_parts_that_do_not_fit_together(tmp_path):
@@ -235,9 +242,9 @@ def test_parts_that_do_not_fit_together(tmp_path):
     saved(path, x_train=IMAGES, x_test=IMAGES[:, :5])
     assert "images of different shapes" in refusal(load, path)
     saved(path, x_train=IMAGES, x_test=IMAGES / 255)
-    assert "values from 0 to 255 and 0 to 1: which are black and white?" in refusal(load, path)
+    assert "values from 0 to 255 and 0 to 1: its parts are of different scales" in refusal(load, path)
     saved(path, x_train=IMAGES, y_train=np.arange(N - 1))
-    assert load(path).classes is None
+    assert f"holds y_train ({N - 1},) for x_train ({N}, 6, 5, 3): of another length" in refusal(load, path)
     assert f"holds {N - 1} labels for {N} images" in refusal(load, path, "?labels=y_train&key=x_train")
     saved(path, x_test=IMAGES, x_val=IMAGES)
     assert "choose the images" in refusal(load, path)
@@ -249,9 +256,80 @@ def test_folders_of_arrays(tmp_path):
         np.save(tmp_path / "a" / f"{name}.npy", IMAGES[:12, :5, :, 0].reshape(12, 25) + np.uint8(name == "cat"))
     dataset = load(tmp_path / "a")  # as of Quick, Draw!
     assert sum(sizes(dataset)) == 24 and dataset.classes == ("cat", "sea turtle") and dataset.train.shape == (1, 5, 5)
+    assert "each of 2 files is taken as a class: cat, sea turtle" in dataset.remarks
     np.savez(tmp_path / "a" / "other.npz", a=IMAGES)
     assert "holds 3 files of arrays: name one of them" in refusal(load, tmp_path / "a")
-    (tmp_path / "b").mkdir()
-    np.save(tmp_path / "b" / "train.npy", IMAGES)
-    np.save(tmp_path / "b" / "test.npy", IMAGES[:5])
-    assert sizes(load(tmp_path / "b"))[2] == 5
+
+
+def npys(folder, **arrays):
+    folder.mkdir()
+    for name, array in arrays.items():
+        np.save(folder / f"{name}.npy", array)
+    return folder
+
+
+def test_a_folder_of_npy_files_is_read_like_an_npz(tmp_path):
+    one_hot = np.eye(4)[np.arange(N) % 4]
+    dataset = load(npys(tmp_path / "a", X_train=IMAGES, X_test=IMAGES[:5], y_train=one_hot, y_test=one_hot[:5]))
+    assert sizes(dataset)[2] == 5 and dataset.classes == ("0", "1", "2", "3") and dataset.train.shape == (3, 6, 5)
+    for name, files, reason in [
+        ("masks", {"train_images": IMAGES, "train_masks": IMAGES, "test_images": IMAGES}, "choose the images"),
+        ("extra", {"train": IMAGES, "test": IMAGES, "extra": IMAGES}, "choose the images"),
+        ("one each", {f"p{k}": IMAGES[k, :5, :, 0].repeat(3, 0).repeat(3, 1) for k in range(12)}, "one picture? Stack"),
+        ("colours", {f"p{k}": np.zeros((3, 20, 20), np.uint8) for k in range(12)}, "one picture? Stack those"),
+    ]:
+        assert reason in refusal(load, npys(tmp_path / name, **files)), name
+    bitmaps = IMAGES[:, :5, :, 0].reshape(N, 25)
+    drawn = load(npys(tmp_path / "b", full_bitmap_cat=bitmaps, full_bitmap_train=bitmaps))
+    assert drawn.classes == ("full_bitmap_cat", "full_bitmap_train"), "a train can be drawn, too"
+
+
+def test_tables_of_a_folder(tmp_path):
+    rows = IMAGES[:, :5, :, 0].reshape(N, 25)
+    names = ",".join(f"pixel{k}" for k in range(25))
+    lines = [",".join(map(str, row)) for row in rows]
+    put(
+        tmp_path,
+        "train.csv",
+        "\n".join(["label," + names, *(f"{k % 3},{line}" for k, line in enumerate(lines))]).encode(),
+    )
+    put(tmp_path, "test.csv", "\n".join([names, *lines[:6]]).encode())
+    put(tmp_path, "sample_submission.csv", b"ImageId,Label\n1,0\n")
+    dataset = load(tmp_path)  # as Kaggle's digits come
+    assert sizes(dataset)[2] == 6 and dataset.classes == ("0", "1", "2") and dataset.test.labels is None
+    assert dataset.train.labels is not None and "left out: sample_submission.csv" in dataset.remarks
+    put(tmp_path, "train_small.csv", b"")
+    assert "name one of them" in refusal(load, tmp_path)
+
+
+def test_what_is_not_used_of_an_npz_is_said(tmp_path):
+    saved(tmp_path / "x.npz", images=IMAGES, arr_1=np.arange(N))
+    assert f"arrays that are not used: arr_1 ({N},) (key=NAME, labels=NAME)" in load(tmp_path / "x.npz").remarks
+    saved(tmp_path / "y.npz", x_train=IMAGES, x_test=IMAGES, a=np.arange(N))
+    assert "labels=a would be those of 2 splits" in refusal(load, tmp_path / "y.npz", "?labels=a")
+
+
+def test_hints_do_what_they_say(tmp_path):
+    """What a refusal says to write is understood, and keeps the options that were given."""
+    standard = (IMAGES - IMAGES.mean()) / IMAGES.std()
+    saved(tmp_path / "x y.npz", a=standard, b=standard)
+    message = refusal(load, tmp_path / "x y.npz", "?key=a")
+    (hint,) = [word for word in shlex.split(message) if word.startswith("folder:")]
+    assert "key=a" in hint and pixels(data.load(hint)).shape == (N, 3, 6, 5)
+    np.save(tmp_path / "rows.npy", IMAGES.reshape(N, 90)[:, :75])
+    words = shlex.split(refusal(load, tmp_path / "rows.npy"))
+    for hint in [word for word in words if word.startswith("folder:")]:
+        assert data.load(hint).train.shape == (3, 5, 5)
+    for options in ("?white=0", "?black=5&white=5"):
+        assert "white and black are the same value" in refusal(load, tmp_path / "rows.npy", options)
+    assert "size is given twice" in refusal(load, tmp_path / "rows.npy", "?size=3&size=4")
+
+
+def test_transparency_of_another_scale_and_in_the_middle(tmp_path):
+    array = np.zeros((N, 6, 5, 4))
+    array[..., :3] = 200
+    array[:, 2:4, 1:3, 3] = 1
+    array[:, 0, 0, :3] = np.arange(N)[:, None] + 230
+    np.save(tmp_path / "x.npy", array)
+    images = pixels(load(tmp_path / "x.npy", "?ground=grey"))
+    assert (images[:, :, 2:4, 1:3] == 200).all() and (images[:, :, 5] == 128).all()

@@ -40,20 +40,22 @@ def test_the_white_of_deep_pictures_is_found(tmp_path, step, dtype, ending, whit
     dataset = load(tmp_path / "a")
     assert_same_images(dataset, [np.rint(array.astype(float) * 255 / white).astype(np.uint8) for array in arrays])
     (told,) = [remark for remark in dataset.remarks if "8 bits" in remark]
-    assert f"{white} is taken as white" in told
+    assert f"0 is taken as black, {white} as white (" in told
     other = load(tmp_path / "a", f"?white={2 * white}")
     assert_same_images(other, [np.rint(array.astype(float) * 127.5 / white).astype(np.uint8) for array in arrays])
 
 
 def test_deep_pictures_that_may_mean_several_things(tmp_path):
     save(tmp_path / "faint", ramps(0.001, np.float32), ".tif")
-    assert "have values from 0 to 0.073: say which are black and white" in refusal(load, tmp_path / "faint")
+    assert "have values from 0 to 0.073: which are black and white? If it is these," in refusal(
+        load, tmp_path / "faint"
+    )
     save(tmp_path / "signed", [2 * array - 1 for array in ramps(1 / 73, np.float32)], ".tif")
     assert "have values from -1 to" in refusal(load, tmp_path / "signed")
     assert 0 <= pixels(load(tmp_path / "signed", "?black=-1&white=1")).min() < 3
     save(tmp_path / "hole", [np.where(array == 0, np.nan, array) for array in ramps(1 / 73, np.float32)], ".tif")
-    assert "values from nan" in refusal(load, tmp_path / "hole")
-    assert "?black=" in refusal(load, tmp_path / "faint", "?white=0.01")
+    assert "000.tif has pixels that are no numbers, or infinite; mend it" in refusal(load, tmp_path / "hole")
+    assert "?white=0.0729999" in refusal(load, tmp_path / "faint", "?white=0.01")
 
 
 def icon(light: bool, side: int = 20) -> np.ndarray:
@@ -111,7 +113,7 @@ def test_wide_pictures_are_kept_whole_or_it_is_said(tmp_path):
     for fit in ("pad", "stretch"):
         whole = load(tmp_path / "a", f"?size=50&fit={fit}")
         assert whole.train.shape == (3, 50, 50) and not any("cropped" in remark for remark in whole.remarks)
-    assert "?size=50&fit=stretch" in whole.name
+    assert "?size=50x50&fit=stretch" in whole.name
 
 
 def test_padding_takes_the_colour_of_the_border():
@@ -149,7 +151,7 @@ def test_levels():
     assert [level(x) for x in (0, 1 / 255, 16, 1e5, float("nan"))] == [None] * 5
     assert to_bytes(np.array([-1.0, 0, 1]), -1, 1).tolist() == [0, 128, 255]
     assert to_bytes(np.array([0, 9]), 9, 0).tolist() == [255, 0], "a negative"
-    with pytest.raises(ValueError, match="from 0 to 300, not from 0 to 255"):
+    with pytest.raises(ValueError, match="from 0 to 300, but 0 is black and 255 white"):
         to_bytes(np.array([0, 300]), 0, 255)
 
 
@@ -165,8 +167,61 @@ def test_levels():
         {"white": "a"},
         {"white": float("nan")},
         {"black": 1.0, "white": 1.0},
+        {"levels": (1, 1)},
+        {"levels": 3},
+        {"levels": (1, "a")},
     ],
 )
 def test_a_preparation_from_a_file_is_not_trusted(wrong):
     with pytest.raises((ValueError, TypeError)):
         Preparation(**({"size": (3, 4), "grey": True} | wrong))
+
+
+def test_every_page_is_looked_at(tmp_path):
+    """The first page says nothing of the others: their sizes, colours and depths."""
+    grey = [noise(i, 40, 40).convert("L") for i in range(12)]
+    for i in range(12):
+        wide = noise(100 + i, 120, 30)
+        grey[i].save(put(tmp_path / "mixed", f"{i}.tif", b""), save_all=True, append_images=[wide, wide])
+        deep = Image.fromarray(np.full((40, 40), 3000 + i, np.uint16))
+        grey[i].save(put(tmp_path / "deep", f"{i}.tif", b""), save_all=True, append_images=[deep])
+    dataset = load(tmp_path / "mixed")
+    assert dataset.train.shape == (3, 30, 64) or dataset.train.shape[0] == 3
+    assert any("from 2 sizes, 40x40 to 120x30" in remark or "cropped" in remark for remark in dataset.remarks)
+    assert any("12 pictures of more than 8 bits" in remark for remark in load(tmp_path / "deep").remarks)
+
+
+def test_stacks_stay_together(tmp_path):
+    for i in range(12):
+        first, *others = (noise(50 * i + k) for k in range(10))
+        first.save(put(tmp_path / "a", f"{i}.tif", b""), save_all=True, append_images=others)
+    assert all(size % 10 == 0 and size for size in sizes(load(tmp_path / "a")))
+
+
+def test_transparent_values_and_turned_scales_of_deep_pictures(tmp_path):
+    for i in range(12):
+        values = np.full((7, 9), 40000 + i, np.uint16)
+        values[2:5] = 0
+        Image.fromarray(values).save(put(tmp_path / "clear", f"{i}.png", b""), transparency=0)
+        Image.fromarray(values).save(put(tmp_path / "turned", f"{i}.tif", b""), tiffinfo={262: 0})
+    images = pixels(load(tmp_path / "clear"))
+    assert (images[:, :, 2:5] == 0).all() and (images[:, :, :2] > 100).all(), "light ones want a dark ground"
+    assert (pixels(load(tmp_path / "clear", "?ground=white"))[:, :, 2:5] == 255).all()
+    turned = pixels(load(tmp_path / "turned"))
+    assert (turned[:, :, 2:5] == 255).all() and (turned[:, :, :2] < 120).all()
+
+
+def test_what_cannot_be_seen_is_said(tmp_path):
+    save(tmp_path / "both", [icon(k % 2 == 0, 20 + k) for k in range(12)])
+    remarks = " ".join(load(tmp_path / "both", "?size=20").remarks)
+    assert "; of 6 of 12 looked at nothing is left to be seen (ground=white, black or grey)" in remarks
+    images = pixels(load(tmp_path / "both", "?size=20&ground=grey"))
+    assert (np.ptp(images, axis=(1, 2, 3)) > 100).all()
+    save(tmp_path / "masks", [np.uint8(np.arange(63).reshape(7, 9) > i) for i in range(12)])
+    assert any("brightest of all pixels is 1 of 255" in remark for remark in load(tmp_path / "masks").remarks)
+    assert {*np.unique(pixels(load(tmp_path / "masks", "?white=1"))).tolist()} == {0, 255}
+    save(tmp_path / "levels", [np.full((7, 9, 3), 10 * i, np.uint8) for i in range(12)])
+    assert_same_images(
+        load(tmp_path / "levels", "?black=100&white=0"),
+        [np.full((7, 9, 3), np.rint(max(0, (10 * i - 100) * (255 / -100)))) for i in range(12)],
+    )

@@ -42,4 +42,4 @@ def sizes(dataset) -> list[int]:
 
 
 def load(path, options: str = ""):
-    return data.load(f"folder:{path}{options}", "/nowhere", download=False)
+    return data.load(f"folder:{path}{options}", download=False)

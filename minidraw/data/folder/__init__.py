@@ -22,15 +22,16 @@ from ..images import Dataset, Images
 from ..official import stamp
 from ..prepared import progress, read_with, write
 from . import arrays, idx, listing
-from .options import PREFIX, Options, full_name, parse
+from .options import PREFIX, Options, name_of, parse
 from .parts import SPLITS
 from .pictures import Pictures, Unreadable
-from .splits import assign
+from .splits import NONE, assign
 
 __all__ = ["PREFIX", "load"]
 
 FEWEST = 10  # images
 BLOCK = 256  # images written at once
+DARK = 64  # of 255: images of which no pixel is as bright are probably of another scale
 VERSION = 2  # of what is kept in the cache
 
 
@@ -53,12 +54,12 @@ def load(name: str, cache: Path) -> Dataset:
     C, H, W = shape = tuple(about["shape"])
     bounds = np.cumsum(about["counts"])[:-1]
     train, valid, test = (
-        Images(part[:, 1:].reshape(-1, *shape), np.array(part[:, 0]) if about["classes"] else None)
-        for part in np.split(records, bounds)
+        Images(part[:, 1:].reshape(-1, *shape), np.array(part[:, 0]) if labelled else None)
+        for part, labelled in zip(np.split(records, bounds), about["labelled"], strict=True)
     )
     note = f"{len(records):,} images of {path}, {W} x {H} pixels, channels: {C}" + ", 0 or 1" * options.binarize
     return Dataset(
-        full_name(name),
+        name_of(path, options),
         train,
         valid,
         test,
@@ -87,23 +88,26 @@ def _prepare(path: Path, found: listing.Listing | None, options: Options, target
     while True:
         images = _open(path, found, options)
         if len(images) < FEWEST:
-            raise UserError(f"{path} holds {len(images)} images; a data set needs {FEWEST} or more")
+            why = f" ({'; '.join(images.remarks)})" if images.remarks else ""
+            raise UserError(f"{path} holds {len(images)} images; a data set needs {FEWEST} or more{why}")
         split, made = assign(images.keys, images.given)
         if not (split == SPLITS.index("train")).any():
             raise UserError(f"{path} holds no images to train on, only {SPLITS[split[0]]} ones")
         order = np.lexsort((images.keys, split))
-        labels = np.zeros(len(images), np.uint8) if images.labels is None else images.labels
+        labels = images.labels
+        labelled = [bool((labels[split == k] != NONE).all()) and images.classes is not None for k in range(len(SPLITS))]
         about = {
             "shape": images.shape,
             "counts": np.bincount(split, minlength=len(SPLITS)).tolist(),
             "classes": images.classes or (),
-            "remarks": [*images.remarks, *_told(images.keys, split, made)],
+            "labelled": labelled,
+            "remarks": [*images.remarks, *_told(images, split, made)],
             "identity": _identity(images, split, labels, options),
             "preparation": images.preparation and images.preparation.as_dict(),
         }
         row = (1 + int(np.prod(images.shape)),)
         try:
-            write(target, source, row, len(images), _blocks(images, order, labels), about)
+            write(target, source, row, len(images), _blocks(images, order, labels, about), about)
             return
         except Unreadable as error:  # only when their pixels were needed
             if options.broken != "skip":
@@ -122,15 +126,19 @@ def _open(path: Path, found: listing.Listing | None, options: Options) -> Pictur
     return arrays.Arrays(path, parts, options)
 
 
-def _told(keys: list[bytes], split: np.ndarray, made: list[str]) -> list[str]:
-    """Return remarks on the splits: where they are from, and whether images are held out that are trained on too."""
-    told = []
+def _told(images: Pictures | arrays.Arrays, split: np.ndarray, made: list[str]) -> list[str]:
+    """Return remarks on the splits: where they are from, and what is held out that is trained on too, or never."""
+    told, train = [], split == SPLITS.index("train")
     if len(made) < 2:
         more = f"; for {made[0]} a tenth of the training images, by a hash of their content" if made else ""
         told.append(f"splits: as they were found{more}")
-    trained = {key for key, place in zip(keys, split, strict=True) if place == SPLITS.index("train")}
-    if both := sum(key in trained for key, place in zip(keys, split, strict=True) if place != SPLITS.index("train")):
+    trained = {key for key, of in zip(images.keys, train, strict=True) if of}
+    if both := sum(key in trained for key, of in zip(images.keys, train, strict=True) if not of):
         told.append(f"warning: {both:,} held-out images are exact copies of training images")
+    if images.classes:
+        never = sorted({*images.labels[~train]} - {*images.labels[train]} - {NONE})
+        names = ", ".join(images.classes[k] for k in never[:5])
+        told += [f"warning: no training images of {len(never)} classes that are held out: {names}"] if never else []
     return told
 
 
@@ -142,13 +150,19 @@ def _identity(images: Pictures | arrays.Arrays, split: np.ndarray, labels: np.nd
 
 
 def _blocks(
-    images: Pictures | arrays.Arrays, order: np.ndarray, labels: np.ndarray
+    images: Pictures | arrays.Arrays, order: np.ndarray, labels: np.ndarray, about: dict
 ) -> Iterator[tuple[int, np.ndarray]]:
-    """Yield labels and images, (k, 1 + C·H·W), in that order."""
+    """Yield labels and images, (k, 1 + C·H·W), in that order; enter in `about` where they are nearly black."""
+    brightest = 0
     with progress(len(order), f"reading {images.path}") as bar:
         for start in range(0, len(order), BLOCK):
             chosen = order[start : start + BLOCK]
             pixels = images.take(chosen).reshape(len(chosen), -1)  # (k, C·H·W)
             yield start, np.concatenate([labels[chosen, None], pixels], axis=1)
+            brightest = max(brightest, int(pixels.max()))
             bar.update(len(chosen))
     images.finish()
+    if 0 < brightest < DARK:
+        about["remarks"].append(
+            f"warning: the brightest of all pixels is {brightest} of 255; is it white? white={brightest}"
+        )

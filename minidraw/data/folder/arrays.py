@@ -11,15 +11,18 @@ import numpy as np
 from ...errors import UserError
 from ..images import Joined
 from . import idx, numpy_files, tables
-from .options import PREFIX, Options
+from .listing import HINTS
+from .options import PREFIX, Options, again
 from .parts import SPLITS, Part
-from .preparation import black_and_white, ground_for, level
-from .splits import numbered, split_of
+from .preparation import SEEN_ON, black_and_white, fits, ground_for, level, scaled
+from .splits import NONE, classes_of, split_of
 
 CHANNELS = (1, 2, 3, 4)
+FEWEST = 10  # images that an axis of images has, where it may be another
 BLOCK = 1024  # images looked at at once
 LONGEST_ASPECT = 4  # of an image: a longer one is more likely another order of axes
 ARRAYS, TABLES = (".npy", ".npz"), (".csv", ".tsv", ".txt")
+PACKED = (".csv", ".tsv", ".csv.gz", ".tsv.gz")
 
 
 class Arrays:
@@ -33,39 +36,39 @@ class Arrays:
     preparation = None
 
     def __init__(self, path: Path, parts: list[Part], options: Options):
-        for name in ("fit", "grey", "frames", "broken"):
+        for name in ("fit", "grey", "frames", "broken", "splits"):
             if getattr(options, name) is not None:
                 raise UserError(f"{name} is for folders of pictures; save the images of {path} as they are to be used")
         self.path, self.options, self.parts = path, options, parts
-        self.remarks: list[str] = []
+        self.remarks = [part.note for part in parts if part.note]
         arrays = [self._arranged(part) for part in parts]  # (n, C, H, W) each
         shapes = {array.shape[1:] for array in arrays}
         if len(shapes) > 1:
             raise UserError(f"the parts of {path} have images of different shapes: {', '.join(map(str, shapes))}")
+        if len({array.dtype for array in arrays}) > 1:
+            arrays = [array.astype(np.result_type(*arrays)) for array in arrays]
         self.stored = Joined(arrays)
+        self.opaque = arrays[0].shape[1] - (arrays[0].shape[1] in (2, 4))  # channels, without that of transparency
         self.black, self.white = self._levels(arrays)
-        C, H, W = arrays[0].shape[1:]
-        self.opaque = C - (C in (2, 4))  # channels, without that of transparency
-        self.shape = (self.opaque, H, W)
-        self.given = np.repeat(
-            [SPLITS.index(part.split) if part.split else -1 for part in parts], [len(array) for array in arrays]
-        )
+        self.shape = (self.opaque, *arrays[0].shape[2:])
+        counts = [len(array) for array in arrays]
+        self.given = np.repeat([SPLITS.index(part.split) if part.split else -1 for part in parts], counts)
         self.keys = list(self._hashes(arrays))
-        self._name_labels()
-        self.ground = self._ground()
+        self._name_labels(counts)
+        self.ground = self._ground(arrays)
 
     def __len__(self) -> int:
         return len(self.stored)
 
     def take(self, chosen: np.ndarray) -> np.ndarray:
         """Return the images at `chosen` (k,) as uint8 (k, C, H, W)."""
-        images = self.stored[chosen]
-        if self.stored.dtype != np.uint8 or (self.black, self.white) != (0, 255):
-            images = (images.astype(np.float64) - self.black) * (255 / (self.white - self.black))
-        if images.shape[1] != self.opaque:
-            alpha = images[:, -1:] / np.float64(255)
-            images = alpha * images[:, :-1] + (1 - alpha) * (255.0 * (self.ground == "white"))
-        images = images if images.dtype == np.uint8 else np.rint(images).astype(np.uint8)
+        stored = self.stored[chosen]
+        images = stored[:, : self.opaque]
+        if stored.dtype != np.uint8 or (self.black, self.white) != (0, 255):
+            images = scaled(images, self.black, self.white)
+        if stored.shape[1] != self.opaque:
+            alpha = stored[:, -1:].astype(np.float64) / self.solid
+            images = np.rint(alpha * images + (1 - alpha) * SEEN_ON[self.ground] * 255).astype(np.uint8)
         return black_and_white(images) if self.options.binarize else images
 
     def finish(self) -> None:
@@ -73,60 +76,84 @@ class Arrays:
 
     def _arranged(self, part: Part) -> np.ndarray:
         """Return the array of a part as a view (n, C, H, W)."""
-        array, options = part.array, self.options
+        array, options, axes = part.array, self.options, self.options.axes or part.axes
         if array.dtype.kind not in "buif":
-            raise UserError(f"{self.path} is an array of {array.dtype}, not of numbers")
+            raise UserError(
+                f"{self.path} holds an array of {array.dtype}; save its images as real numbers, best as uint8"
+            )
         if not array.size:
             raise UserError(f"{self.path} has the shape {array.shape} and holds no images")
         if array.ndim == 2:
-            array = self._unflattened(array)
+            array, axes = self._unflattened(array)
         elif options.size:
             raise UserError(f"size is for pictures and for arrays (n, pixels); {self.path} has the shape {array.shape}")
-        axes = options.axes or part.axes or self._understood(array.shape)
+        axes = axes or self._understood(array.shape)
         if len(axes) != array.ndim:
-            raise UserError(f"axes={axes} has {len(axes)} letters, but {self.path} has the shape {array.shape}")
+            raise UserError(f"axes={axes} has {len(axes)} letters, but {self.path} has the shape {part.array.shape}")
         array = array.transpose([axes.index(axis) for axis in "nchw" if axis in axes])
         array = array if array.ndim == 4 else array[:, None]
         if array.shape[1] not in CHANNELS:
             raise UserError(f"{self.path} has the shape {part.array.shape}: by axes={axes} {array.shape[1]} channels")
         n, C, H, W = array.shape
-        remark = f"an array {part.array.shape} is taken as {n:,} images of {W}x{H} pixels, channels: {C} (axes={axes})"
-        if remark not in self.remarks:
-            self.remarks.append(remark)
+        turned = ", turned over" if axes.index("w") < axes.index("h") else ""
+        taken = f"is taken as {n:,} images of {W}x{H} pixels, channels: {C} (axes={axes}{turned})"
+        self.remarks.append(f"an array {part.array.shape} {taken}")
         return array
 
-    def _unflattened(self, array: np.ndarray) -> np.ndarray:
-        """Return an array (n, pixels) as (n, H, W) or (n, C, H, W)."""
+    def _unflattened(self, array: np.ndarray) -> tuple[np.ndarray, str]:
+        """Return an array (n, pixels) as (n, H, W) or (n, C, H, W), or in whatever order, and the order of the axes."""
         n, pixels = array.shape
-        side = math.isqrt(pixels)
-        width, height = self.options.size or (side, side)
+        axes, size, side = self.options.axes, self.options.size, math.isqrt(pixels)
+        width, height = size or (side, side)
+        what = f"{self.path} has the shape {array.shape}"
+        if not size and n == pixels and n >= FEWEST:
+            likely = again(self.path, self.options, size=(side, side))
+            raise UserError(f"{what}: one picture? Stack those you have to (n, H, W); if it is {n} images, {likely}")
         channels, rest = divmod(pixels, width * height)
+        if not size and rest and pixels % 3 == 0 and math.isqrt(pixels // 3) ** 2 * 3 == pixels:
+            width = height = math.isqrt(pixels // 3)
+            channels, rest = 3, 0
         if pixels < 4 or rest or channels not in CHANNELS:
             raise UserError(
-                f"{self.path} has the shape {array.shape}: {n:,} rows of {pixels:,} pixels, which are no square; say "
-                f"what they are by {PREFIX}{self.path}?size=WIDTHxHEIGHT"
+                f"{what}: {n:,} rows of {pixels:,} pixels, which are no square; say what they are by "
+                f"{again(self.path, self.options)}?size=WIDTHxHEIGHT"
             )
-        return array.reshape((n, height, width) if channels == 1 else (n, channels, height, width))
+        axes = axes or ("nhw" if channels == 1 else None)
+        if axes is None or ("c" in axes) != (channels > 1):
+            ways = [again(self.path, self.options, size=(width, height), axes=axes) for axes in ("nhwc", "nchw")]
+            raise UserError(
+                f"{what}: in which order are the {channels} channels of {width}x{height}? {' or '.join(ways)}"
+            )
+        lengths = {"n": n, "h": height, "w": width, "c": channels}
+        return array.reshape([lengths[axis] for axis in axes]), axes
 
     def _understood(self, shape: tuple[int, ...]) -> str:
         """Return the axes of an array of that shape, refusing what may be something else."""
-        help_ = f"name its axes by {PREFIX}{self.path}?axes="
+        what = f"{self.path} has the shape {shape}"
+
+        def by(axes: str) -> str:
+            return again(self.path, self.options, axes=axes)
+
         if len(shape) == 3:
             n, H, W = shape
-            if W in (3, 4) and min(n, H) > 4 * W:
-                raise UserError(f"{self.path} has the shape {shape}: that is one picture, or else {help_}nhw")
+            if (W in (3, 4) and min(n, H) > 4 * W) or (n in (1, 3, 4) and min(H, W) > 4 * n):
+                raise UserError(
+                    f"{what}: one picture? Stack those you have to (n, H, W, C); if it is {n} images, {by('nhw')}"
+                )
+            if n == H != W >= FEWEST:
+                raise UserError(f"{what}: {n} images of {H} x {W} or {W} of {n} x {H}? {by('nhw')} or {by('hwn')}")
             if max(H, W) > LONGEST_ASPECT * min(H, W):
-                likely = "hwn" if W > LONGEST_ASPECT * max(n, H) and max(n, H) <= LONGEST_ASPECT * min(n, H) else "nhw"
-                raise UserError(f"{self.path} has the shape {shape}: images of {H} x {W} pixels? {help_}{likely}")
+                turned = W > LONGEST_ASPECT * max(n, H) and max(n, H) <= LONGEST_ASPECT * min(n, H)
+                raise UserError(f"{what}: images of {H} x {W} pixels? If so, {by('hwn' if turned else 'nhw')}")
             return "nhw"
         if len(shape) == 4:
             fitting = [axes for axes in ("nchw", "nhwc") if self._is_image(axes, shape)]
             if len(fitting) == 1:
                 return fitting[0]
-            other = next((axes for axes in ("hwcn", "cnhw") if self._is_image(axes, shape)), "nhwc")
-            what = "channels first or last cannot be told apart" if fitting else "which axis is which cannot be told"
-            raise UserError(f"{self.path} has the shape {shape}: {what}; {help_}{fitting[0] if fitting else other}")
-        raise UserError(f"{self.path} has the shape {shape}, not (n, H, W), (n, H, W, C), (n, C, H, W) or (n, pixels)")
+            others = fitting or [axes for axes in ("hwcn", "cnhw", "whcn") if self._is_image(axes, shape)][:1]
+            why = "channels first or last cannot be told apart" if fitting else "which axis is which cannot be told"
+            raise UserError(f"{what}: {why}; {' or '.join(map(by, others)) or 'save it as (n, H, W) or (n, H, W, C)'}")
+        raise UserError(f"{what}, not (n, H, W), (n, H, W, C), (n, C, H, W) or (n, pixels): save it as one of these")
 
     @staticmethod
     def _is_image(axes: str, shape: tuple[int, ...]) -> bool:
@@ -140,15 +167,20 @@ class Arrays:
         """Return which values are black and white, the same ones in every part."""
         spans = np.array([_span(array) for array in arrays])  # (parts, 2)
         lowest, highest = spans[:, 0].min(), spans[:, 1].max()  # NaN stays NaN
-        black = 0.0 if self.options.black is None else self.options.black
-        found = {level(most) for _, most in spans} if self.options.white is None else {self.options.white}
+        options = self.options
+        black = 0.0 if options.black is None else options.black
+        found = {level(most) for _, most in spans} if options.white is None else {options.white}
         white = found.pop() if len(found) == 1 else None
         values = f"{self.path} has values from {' and '.join(f'{least:g} to {most:g}' for least, most in spans)}"
         if not (math.isfinite(lowest) and math.isfinite(highest)):
             raise UserError(f"{values}: mend those that are no numbers")
-        if white is None or not min(black, white) <= lowest <= highest <= max(black, white):
-            hint = f"black={lowest:g}&white={highest:g}" if lowest < 0 else f"white={highest:g}"
-            raise UserError(f"{values}: which are black and white? Say so, by {PREFIX}{self.path}?{hint} or what it is")
+        if found:
+            raise UserError(f"{values}: its parts are of different scales; save them alike, or say white=VALUE")
+        if lowest == highest:
+            raise UserError(f"{values}: all are equal, and no image can be seen")
+        if white is None or not fits(lowest, highest, black, white):
+            hint = again(self.path, options, black=lowest if lowest < 0 else options.black, white=highest)
+            raise UserError(f"{values}: which are black and white? If it is these, {hint}")
         if (black, white) not in ((0, 255), (0, 1)) or highest <= white / 2:
             self.remarks.append(
                 f"values from {lowest:g} to {highest:g}: {black:g} is black, {white:g} is white (white=VALUE)"
@@ -159,70 +191,79 @@ class Arrays:
         for block in _blocks(arrays):
             yield from (hashlib.sha256(image.tobytes()).digest() for image in block)
 
-    def _ground(self) -> str:
+    def _ground(self, arrays: list[np.ndarray]) -> str:
         """Return what lies behind transparent pixels, the last of two or of four channels."""
         if self.stored.shape[1] == self.opaque:
             return "white"
-        light = area = 0.0
+        highest = max(_span(array[:, -1:])[1] for array in arrays)
+        self.solid = 1.0 if highest <= 1 else self.white  # where the last channel is opaque
         some = np.linspace(0, len(self) - 1, min(200, len(self))).astype(int)
-        images = (self.stored[some].astype(np.float64) - self.black) / (self.white - self.black)  # (k, C, H, W)
-        clear = images[:, -1].min(axis=(1, 2)) < 1
-        alpha = images[clear, -1]
-        light, area = float((alpha * images[clear, :-1].mean(axis=1)).sum()), float(alpha.sum())
-        ground = self.options.ground or ground_for(light, area)
-        self.remarks.append(f"the last channel is taken as transparency, on {ground} (ground=white or black)")
+        stored = self.stored[some]
+        alpha = stored[:, -1].astype(np.float64) / self.solid  # (k, H, W)
+        seen = alpha.min(axis=(1, 2)) < 1
+        grey = scaled(stored[seen, : self.opaque], self.black, self.white).mean(axis=1) / 255
+        ground = self.options.ground or ground_for(float((alpha[seen] * grey).sum()), float(alpha[seen].sum()))
+        self.remarks.append(f"the last channel is taken as transparency, on {ground} (ground=white, black or grey)")
         return ground
 
-    def _name_labels(self) -> None:
-        """Enter labels and classes, where every part has labels, and they name classes."""
-        self.labels = self.classes = None
+    def _name_labels(self, counts: list[int]) -> None:
+        """Enter labels and classes, where the labels that there are name classes."""
+        self.labels, self.classes = np.full(sum(counts), NONE, np.uint8), None
         labelled = [part.labels for part in self.parts if part.labels is not None]
         if not labelled:
             return
-        found = numbered(labelled)
-        if isinstance(found, str) or len(labelled) < len(self.parts):
-            why = found if isinstance(found, str) else "only a part of the images has some"
-            self.remarks.append(f"labels are left out: {why}")
-        else:
-            self.labels, self.classes = found
+        if isinstance(found := classes_of(labelled), str):
+            self.remarks.append(f"labels are left out: {found}")
+            return
+        known = np.repeat([part.labels is not None for part in self.parts], counts)
+        self.labels[known], self.classes = found
+        if not known.all():
+            without = [part.split or "some" for part in self.parts if part.labels is None]
+            self.remarks.append(f"no labels: of the {' and the '.join(without)} images")
 
 
 def read(path: Path, options: Options) -> list[Part]:
     """Return what lies in a file, found out by its content, or in the files of a folder without pictures."""
     if path.is_dir():
         return _read_folder(path, options)
-    if idx.is_idx(path):
-        return idx.read(path)
     name = path.name.lower().removesuffix(".gz")
-    if name.endswith(TABLES):
-        return tables.read(path)
     if name.endswith(ARRAYS) and not path.name.lower().endswith(".gz"):
         return numpy_files.read(path, options)
-    raise UserError(f"{path} is neither a folder of pictures nor a file of images: .npy, .npz, idx or .csv")
+    for given in ("key", "labels"):
+        if getattr(options, given) is not None:
+            raise UserError(f"{given} is for .npz files, not for {path}")
+    if idx.is_idx(path):
+        return idx.read(path)
+    if name.endswith(TABLES):
+        return tables.read(path)
+    hint = HINTS.get(path.suffix.lower(), "of pictures name the folder; save other images as .npy")
+    raise UserError(f"{path} is neither a folder of pictures nor a file of arrays, .npy, .npz, idx or .csv ({hint})")
 
 
 def _read_folder(path: Path, options: Options) -> list[Part]:
     """Return the images of the files in a folder: a set in idx files, a file for each split, or one for each class."""
     if found := idx.find(path):
         if others := [file.name for file in found if file not in idx.files(found[0])]:
-            raise UserError(
-                f"{path} holds several sets: name one of them, {PREFIX}{found[0]} or {', '.join(others[:3])}"
-            )
+            more = ", ".join(others[:3])
+            raise UserError(f"{path} holds several sets: name one of them, {PREFIX}{found[0]} or {more}")
         return idx.read(found[0])
+    if inside := next((place for place in sorted(path.rglob("*")) if place.is_dir() and idx.find(place)), None):
+        raise UserError(f"{path} holds files of images further below: name {PREFIX}{inside}")
     names = (file for file in path.iterdir() if file.is_file() and not file.name.startswith("."))
-    endings = (*ARRAYS, ".csv", ".tsv", ".csv.gz", ".tsv.gz")
-    files = sorted(file for file in names if file.name.lower().endswith(endings))
-    if len(files) == 1:
-        return read(files[0], options)
-    by_split = {split_of(file.stem): file for file in files if split_of(file.stem)}
-    if "train" in by_split:
-        return [replace(part, split=split) for split, file in by_split.items() for part in read(file, options)]
-    if files and all(file.suffix.lower() == ".npy" for file in files):
-        read_each = [(file.stem, read(file, options)[0]) for file in files]
-        return [Part(part.array, np.full(len(part.array), name)) for name, part in read_each]
-    if files:
+    files = sorted(file for file in names if file.name.lower().endswith((*ARRAYS, *PACKED)))
+    if len(files) < 2:
+        return read(files[0], options) if files else []
+    if all(file.suffix.lower() == ".npy" for file in files):
+        return numpy_files.read_several(path, files, options)
+    by_split: dict[str, list[Path]] = {}
+    for file in files:
+        by_split.setdefault(split_of(file.name.partition(".")[0]) or "", []).append(file)
+    left = [file.name for file in by_split.pop("", [])]
+    if "train" not in by_split or any(len(found) > 1 for found in by_split.values()):
         raise UserError(f"{path} holds {len(files)} files of arrays: name one of them, for example {PREFIX}{files[0]}")
-    return []
+    parts = [replace(part, split=split) for split, (file,) in by_split.items() for part in read(file, options)]
+    note = f"left out: {', '.join(left[:3])}" if left else parts[0].note
+    return [replace(parts[0], note=note), *parts[1:]]
 
 
 def _span(array: np.ndarray) -> tuple[float, float]:

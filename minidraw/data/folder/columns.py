@@ -96,7 +96,9 @@ def are_names(cells: list[str]) -> bool:
     """
     numbers = [cell for cell in cells if is_number(cell)]
     counts = [[str(i + start) for i in range(len(numbers))] for start in (0, 1)]
-    return not numbers or (len(numbers) >= 4 and numbers in counts)
+    repeated = [cell.partition(".")[2] for cell in numbers if "." in cell]  # pandas calls equal names 0, 0.1, 0.2, ...
+    mangled = len(repeated) > len(cells) / 2 and repeated == [str(k + 1) for k in range(len(repeated))]
+    return not numbers or (len(numbers) >= 4 and (numbers in counts or mangled))
 
 
 def understood(names: list[str] | None, cells: list[str], separator: str, path: Path) -> Columns:

@@ -4,6 +4,7 @@ import contextlib
 import importlib
 import os
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
@@ -12,7 +13,7 @@ from PIL import Image
 
 from ...errors import UserError
 from .parts import SPLITS
-from .splits import split_of
+from .splits import is_neutral, is_split
 
 # Formats left out: EPS starts another program, the others hold no pictures that Pillow itself can read.
 LEFT_OUT = {"EPS", "WMF", "BUFR", "GRIB", "HDF5", "MPEG"}
@@ -24,9 +25,12 @@ HINTS = {  # what to do about a file that is no picture as it is, by the ending 
     **dict.fromkeys((".dng", ".cr2", ".cr3", ".nef", ".arw", ".raf", ".orf", ".rw2"), "a camera's own: save as .jpg"),
     **dict.fromkeys((".mp4", ".mov", ".avi", ".mkv", ".webm"), "a film: save its frames as pictures"),
     **dict.fromkeys((".zip", ".tar", ".tgz", ".rar", ".7z"), "unpack it"),
-    **dict.fromkeys((".npy", ".npz", ".csv", ".mat"), "beside pictures; name the file itself"),
+    **dict.fromkeys((".npy", ".npz"), "beside pictures: name the file itself"),
+    ".csv": "a table: name the file itself if it holds pixels",
+    **dict.fromkeys((".mat", ".h5", ".hdf5", ".pkl", ".parquet", ".dcm", ".exr", ".tfrecord"), "save as .npy or .png"),
 }
 SHOWN = 3  # names of files in a message
+UNLABELLED = "a split with such has no labels"
 
 
 @dataclass
@@ -74,7 +78,10 @@ def find(folder: Path) -> Listing:
         found.others[f"folder that cannot be read: {Path(error.filename).relative_to(folder)}"] += 1
 
     for where, folders, names in os.walk(folder, onerror=unreadable, followlinks=True):
-        folders[:] = [name for name in sorted(folders) if not name.startswith(".") and _is_new(where, name, seen)]
+        folders[:] = [name for name in sorted(folders) if not name.startswith(".")]
+        again = [name for name in folders if not _is_new(where, name, seen)]
+        found.others.update(f"folder met before: {Path(where, name).relative_to(folder)}" for name in again)
+        folders[:] = [name for name in folders if name not in again]
         for name in names:
             path = Path(where, name)
             ending = path.suffix.lower()
@@ -99,24 +106,62 @@ def _is_new(where: str, name: str, seen: set[str]) -> bool:
     return new
 
 
-def told_by_folders(names: list[str]) -> tuple[np.ndarray, list[str] | None, list[str]]:
-    """Return what the folders of pictures tell: splits, indices of SPLITS or -1, (n,); classes, (n,) or None; remarks.
+@dataclass
+class Told:
+    """What folders tell of their pictures: splits, indices of SPLITS or -1, (n,), and classes, None for some."""
 
-    Where all pictures lie in folders called like splits, one of them for training, those are the splits. Where, below
-    that, all lie in folders, the uppermost are the classes.
+    splits: np.ndarray
+    classes: list[str | None]
+    remarks: list[str]
+
+
+def told_by_folders(names: list[str], splits: bool | None) -> Told:
+    """Return what the folders tell that pictures lie in; `splits` says whether some are splits, None to find it out.
+
+    A folder that holds all the others tells nothing. Where all of them lie in folders called like splits, those are the
+    splits; below that the uppermost folders are the classes. Raises UserError where only some are called like splits.
     """
-    parts = [PurePosixPath(name).parts for name in names]
-    splits, remarks = [split_of(path[0]) if len(path) > 1 else None for path in parts], []
+    parts, remarks = _without_common([PurePosixPath(name).parts for name in names]), []
     given = np.full(len(names), -1)
-    if "train" in splits and len({*splits}) > 1 and None not in splits:
-        given = np.array([SPLITS.index(split) for split in splits])
-        parts = [path[1:] for path in parts]
-    elif {"train", "test"} <= {*splits} or {"train", "valid"} <= {*splits}:
-        others = sorted({path[0] for path, split in zip(parts, splits, strict=True) if split is None})
-        remarks.append(
-            f"folders called like splits do not count, as there are pictures beside them: {', '.join(others[:3])}"
+    tops = sorted({path[0] if len(path) > 1 else "" for path in parts})
+    called = {top: is_split(top) for top in tops}
+    if splits is not False and any(called.values()):
+        of_each = [called[path[0] if len(path) > 1 else ""] for path in parts]
+        _refuse_doubtful(called)
+        given = np.array([SPLITS.index(split) for split in of_each])
+        remarks.append(f"splits by folders: {', '.join(f'{top} is {called[top]}' for top in tops)}")
+        for split in {*of_each}:
+            inside = [k for k, other in enumerate(of_each) if other == split]
+            for k, path in zip(inside, _without_common([parts[k][1:] for k in inside], is_neutral), strict=True):
+                parts[k] = path
+    classes: list[str | None] = [path[0] if len(path) > 1 else None for path in parts]
+    found = {name for name in classes if name is not None}
+    strays = [name for name, of in zip(names, classes, strict=True) if of is None]
+    if len(found) < 2:
+        if found and strays:
+            remarks.append(f"no labels: but one folder, {', '.join(found)}, beside {len(strays):,} pictures in none")
+        classes = [None] * len(names)
+    elif strays:
+        remarks.append(f"{len(strays):,} pictures lie in no folder of a class, {strays[0]} for one: {UNLABELLED}")
+    return Told(given, classes, remarks)
+
+
+def _without_common(paths: list[tuple[str, ...]], only: Callable[[str], bool] = bool) -> list[tuple[str, ...]]:
+    """Return paths without the folders at their beginning that all have in common, and whose names are `only` such."""
+    while all(len(path) > 1 for path in paths) and len({path[0] for path in paths}) == 1 and only(paths[0][0]):
+        paths = [path[1:] for path in paths]
+    return paths
+
+
+def _refuse_doubtful(called: dict[str, str | None]) -> None:
+    """Raise UserError unless every folder is called like another split, one of them for training."""
+    splits = list(called.values())
+    others = [top or "the pictures beside it" for top, split in called.items() if split is None]
+    twice = [top for top, split in called.items() if split and splits.count(split) > 1]
+    if others or twice or "train" not in splits:
+        what = f"{' and '.join(twice[:3])} alike" if twice else "none train"
+        what = f"not {', '.join(others[:3])}" if others else what
+        raise UserError(
+            f"folders are called like splits, {next(top for top in called if called[top])} for one, but {what}: call "
+            "them train, valid and test, or name one of them alone, or, if they are classes, add the option splits=0"
         )
-    classes = [path[0] for path in parts]
-    if any(len(path) == 1 for path in parts) or len({*classes}) < 2:
-        return given, None, remarks
-    return given, classes, remarks

@@ -1,6 +1,8 @@
 """Files of NumPy's, .npy and .npz: never a pickle."""
 
 import zipfile
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -43,51 +45,83 @@ def _read(path: Path, options: Options) -> list[Part]:
         sizes = {info.filename.removesuffix(".npy"): info.file_size for info in archive.infolist()}
         shapes = {name: _shape(archive, name) for name in sizes}
     chosen = _chosen(path, shapes, options)  # split -> names of images and labels
-    if size := max(
-        (sizes[name] for pair in chosen.values() for name in pair if name and sizes[name] > MOST), default=0
-    ):
-        raise UserError(f"{path} holds an array of {size / 1e9:.1f} GB; save it as .npy, which need not be in memory")
+    largest = max(sizes[name] for pair in chosen.values() for name in pair if name)
+    if largest > MOST:
+        raise UserError(
+            f"{path} holds an array of {largest / 1e9:.1f} GB; save it as .npy, which need not be in memory"
+        )
     with np.load(path, allow_pickle=False) as archive:
-        parts = [
-            Part(archive[images], None if labels is None else archive[labels], split)
-            for split, (images, labels) in chosen.items()
-        ]
+        return _parts(path, chosen, shapes, archive.__getitem__)
+
+
+def read_several(path: Path, files: list[Path], options: Options) -> list[Part]:
+    """Return the images in the .npy files of a folder: named like the arrays of an .npz, or a file for each class."""
+    found = {file.stem: _read(file, Options())[0].array for file in files}
+    shapes = {name: array.shape for name, array in found.items()}
+    splits = [split_of(name) for name in found]
+    if any(LABELS & {*words(name)} for name in found) or len({*splits} - {None}) > 1:
+        chosen = _chosen(path, shapes, options)
+        if left := set(found) - {name for pair in chosen.values() for name in pair}:
+            raise UserError(
+                f"{path} holds {', '.join(sorted(left)[:3])} besides: move what is not to be used elsewhere"
+            )
+        return _parts(path, chosen, shapes, found.__getitem__)
+    if any(len(shape) < 2 for shape in shapes.values()):
+        raise UserError(f"{path} holds arrays that are no images: name the file of the images")
+    note = f"each of {len(found):,} files is taken as a class: {', '.join(list(found)[:5])}"
+    parts = [Part(array, np.full(len(array), name)) for name, array in found.items()]
+    return [replace(parts[0], note=note), *parts[1:]]
+
+
+def _parts(path: Path, chosen: dict, shapes: dict[str, tuple[int, ...]], get: Callable) -> list[Part]:
+    """Return the arrays that were chosen, and a note on the others."""
+    used = {name for pair in chosen.values() for name in pair}
+    unused = [f"{name} {shape}" for name, shape in shapes.items() if name not in used and shape]
+    note = f"arrays that are not used: {one_line(', '.join(unused))} (key=NAME, labels=NAME)" if unused else ""
+    parts = [
+        Part(get(images), None if labels is None else get(labels), split) for split, (images, labels) in chosen.items()
+    ]
     for part in parts:
         if part.labels is not None and len(part.labels) != len(part.array):
             raise UserError(f"{path} holds {len(part.labels):,} labels for {len(part.array):,} images")
-    return parts
+    return [replace(parts[0], note=note), *parts[1:]]
 
 
 def _chosen(path: Path, shapes: dict[str, tuple[int, ...]], options: Options) -> dict:
     """Return by split, or None, the names of the arrays of images and of their labels, which may be None."""
     held = ", ".join(f"{name} {shape}" for name, shape in shapes.items())
+    name = f"{PREFIX}{path}"
     unclear = UserError(
-        f"{path} holds {one_line(held) or 'nothing'}; choose the images by {PREFIX}{path}?key=NAME, and labels by "
-        "&labels=NAME"
+        f"{path} holds {one_line(held) or 'nothing'}; choose the images by '{name}?key=NAME', labels by '&labels=NAME'"
     )
     for name in filter(None, (options.key, options.labels)):
         if name not in shapes:
             raise unclear
     if options.key is not None:
-        return {None: (options.key, options.labels or _labels_for(options.key, shapes))}
+        return {None: (options.key, options.labels or _labels_for(path, options.key, shapes))}
     flat = [name for name, shape in shapes.items() if len(shape) == 2 and shape[1] >= FEWEST_PIXELS]
     images = [name for name, shape in shapes.items() if len(shape) in (3, 4)] or flat
-    images = [name for name in images if not LABELS & {*words(name)}] or images or list(shapes)
+    images = [name for name in images if not LABELS & {*words(name)}] or list(shapes)
     by_split = {split_of(name): name for name in images}
     if len(by_split) < len(images) or not images or (len(images) > 1 and not {"train"} <= {*by_split} <= {*SPLITS}):
         raise unclear
-    return {split: (name, options.labels or _labels_for(name, shapes)) for split, name in by_split.items()}
+    if options.labels and len(by_split) > 1:
+        raise UserError(f"labels={options.labels} would be those of {len(by_split)} splits: choose one by key=NAME too")
+    return {split: (name, options.labels or _labels_for(path, name, shapes)) for split, name in by_split.items()}
 
 
-def _labels_for(images: str, shapes: dict[str, tuple[int, ...]]) -> str | None:
-    """Return the one array that is called like labels, is of the same split, and has as many rows as the images."""
-    split, n = split_of(images), shapes[images][:1]
-    fitting = [
+def _labels_for(path: Path, images: str, shapes: dict[str, tuple[int, ...]]) -> str | None:
+    """Return the one array that is called like labels and is of the same split. Raises UserError for another count."""
+    called = [
         name
         for name, shape in shapes.items()
-        if name != images and LABELS & {*words(name)} and split_of(name) == split and shape[:1] == n and len(shape) < 3
+        if name != images and LABELS & {*words(name)} and split_of(name) == split_of(images) and 0 < len(shape) < 3
     ]
-    return fitting[0] if len(fitting) == 1 else None
+    if len(called) == 1 and shapes[called[0]][0] != shapes[images][0]:
+        raise UserError(
+            f"{path} holds {called[0]} {shapes[called[0]]} for {images} {shapes[images]}: of another length"
+        )
+    return called[0] if len(called) == 1 else None
 
 
 def _shape(archive: zipfile.ZipFile, name: str) -> tuple[int, ...]:

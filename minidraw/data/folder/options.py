@@ -1,7 +1,9 @@
 """What stands behind the question mark of `folder:PATH?key=value&...`."""
 
+import dataclasses
 import os
 import re
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,17 +20,34 @@ class Options:
     size: tuple[int, int] | None = None  # (width, height) in pixels
     fit: str | None = None  # what becomes of pictures of another aspect: FITS
     grey: bool | None = None  # or in colour
-    ground: str | None = None  # what lies behind transparent pixels: white or black
+    ground: str | None = None  # what lies behind transparent pixels: GROUNDS
     white: float | None = None  # the value that is white, where not every value of its type can occur
     black: float | None = None  # the value that is black
     binarize: bool = False  # black and white only
     frames: str | None = None  # of moving pictures: first, or all
     broken: str | None = None  # skip: go on without pictures that cannot be read
+    splits: bool | None = None  # are folders called train and test splits? Else they are classes like others
     axes: str | None = None  # of an array: n images, h rows, w columns, c channels in their order
     key: str | None = None  # the images in an .npz
     labels: str | None = None  # the labels in an .npz
 
+    def text(self) -> str:
+        """Return the options as `parse` reads them, "" where there are none.
 
+        >>> Options((8, 9), grey=True, white=0.1).text(), Options().text()
+        ('?size=8x9&grey=1&white=0.1', '')
+        """
+        given = []
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if value != field.default:
+                number = isinstance(value, bool | float) and value == int(value)
+                words = "x".join(map(str, value)) if isinstance(value, tuple) else str(int(value) if number else value)
+                given.append(f"{field.name}={words}")
+        return "?" + "&".join(given) if given else ""
+
+
+GROUNDS = ("white", "black", "grey")
 FITS = ("crop", "pad", "stretch")  # the largest central part; all of it, on the colour of its border; out of its shape
 
 
@@ -45,19 +64,26 @@ def parse(name: str) -> tuple[Path, Options]:
         key, _, value = part.partition("=")
         if key not in _PARSERS:
             raise unknown(f"option of {PREFIX}PATH", key, _PARSERS)
+        if key in values:
+            raise UserError(f"{key} is given twice in {name}")
         values[key] = _PARSERS[key](key, value)
+    if "white" in values and values["white"] == values.get("black", 0.0):
+        raise UserError(f"white and black are the same value in {name}")
     return Path(os.path.abspath(os.path.expanduser(where))), Options(**values)
 
 
-def full_name(name: str) -> str:
-    """Return "folder:PATH?..." with an absolute path: what a run records, as it may be read from another folder.
+def name_of(path: Path, options: Options) -> str:
+    """Return the name of a data set, with an absolute path: a run may be gone on with from another folder.
 
-    >>> full_name("folder:/a/../b?size=8")
-    'folder:/b?size=8'
+    >>> name_of(*parse("folder:/a/../b?grey=0&size=8"))
+    'folder:/b?size=8x8&grey=0'
     """
-    path, options = parse(name)
-    given = name[name.rindex("?") :] if options != Options() else ""
-    return f"{PREFIX}{path}{given}"
+    return f"{PREFIX}{path}{options.text()}"
+
+
+def again(path: Path, options: Options, **changes) -> str:
+    """Return what to write for --data to have some options changed, as a shell takes it."""
+    return shlex.quote(name_of(path, dataclasses.replace(options, **changes)))
 
 
 def _size(key: str, value: str) -> tuple[int, int]:
@@ -109,12 +135,13 @@ _PARSERS = {
     "size": _size,
     "fit": _one_of(*FITS),
     "grey": _switch,
-    "ground": _one_of("white", "black"),
+    "ground": _one_of(*GROUNDS),
     "white": _number,
     "black": _number,
     "binarize": _switch,
     "frames": _one_of("first", "all"),
     "broken": _one_of("skip"),
+    "splits": _switch,
     "axes": _axes,
     "key": _text,
     "labels": _text,

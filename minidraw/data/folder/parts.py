@@ -12,10 +12,12 @@ class Part:
     """Some images of a file: numbers of any type, (n, ...), whose axes `axes` names, or they are to be found out.
 
     `labels` is (n,), whole numbers or texts, or None; `split` is one of SPLITS, or None where the file does not tell;
-    `axes` names the axes as in "nhw", "nchw" or "nwh", n images of c channels, h rows and w columns.
+    `axes` names the axes as in "nhw", "nchw" or "nwh", n images of c channels, h rows and w columns; `note` is a line
+    for the user.
     """
 
     array: np.ndarray
     labels: np.ndarray | None = None
     split: str | None = None
     axes: str | None = None
+    note: str = ""

@@ -18,27 +18,29 @@ from tqdm import tqdm
 from ...errors import UserError, reason
 from ..prepared import progress
 from .listing import Listing, formats, named, told_by_folders
-from .options import Options
-from .preparation import DEEP, GREY, Preparation, ground_for, level, light_seen
+from .options import Options, again
+from .preparation import DEEP, GREY, SEEN_ON, Preparation, fits, ground_for, level, light_seen
 from .splits import numbered
 
 LARGEST, USUAL = 128, 64  # pixels: the longest side that is kept as it is; that of other pictures
 ALIKE, MOST = 0.1, 0.9  # aspects that differ by less are alike; if that many are, it is the aspect of all
+FAINT = 0.05  # of white: a figure that differs from its ground by less cannot be seen
 LOST = 0.1  # a picture of which more than this share is cut away is told of
-SAMPLED = 128 << 10  # bytes at either end of a file that stand for its content
+SAMPLED = 8 << 20  # bytes at either end of a file that stand for its content
 SOME = 200  # transparent pictures that decide on the ground of all
 FEW = 10  # files, below which their frames are divided among the splits, and not the files
-PAGES, FILMS = ("TIFF",), ("GIF", "PNG", "WEBP")  # formats of many frames: each a picture of its own, or nearly alike
+PAGES = ("TIFF",)  # formats whose frames are pictures of their own
+FILMS = ("GIF", "PNG", "WEBP", "AVIF")  # and those whose frames are mostly alike
 
 
 class Unreadable(UserError):
     """Pictures that cannot be read: `broken` has names and reasons."""
 
-    def __init__(self, path: Path, broken: dict[str, str]):
+    def __init__(self, path: Path, broken: dict[str, str], options: Options):
         count = "a picture" if len(broken) == 1 else f"{len(broken):,} pictures"
         super().__init__(
             f"{path} holds {count} that cannot be read: {named(broken)}; mend or remove them, or "
-            "go on without them: ?broken=skip"
+            f"go on without them: {again(path, options, broken='skip')}"
         )
         self.broken = broken
 
@@ -49,12 +51,13 @@ class Seen:
 
     name: str
     key: bytes  # a hash of its content
-    size: tuple[int, int]  # (width, height), upright
-    mode: str
-    clear: bool  # may there be transparent pixels?
-    frames: int  # that may be taken
+    frames: int  # that there are
     pages: bool  # are those a picture each?
-    values: tuple[float, float] | None  # least and largest, of a deep picture
+    sizes: list[tuple[int, int]]  # of those that are taken: (width, height), upright
+    modes: set[str]
+    clear: bool  # may there be transparent pixels?
+    values: tuple[float, float] | None  # least and largest, of deep pictures
+    reduced: bool  # has Pillow cut colours of 16 bits down to 8?
 
 
 class Pictures:
@@ -73,7 +76,7 @@ class Pictures:
         seen = [one for one in self._each(self._look, files, f"looking at {path}") if one]
         if self.broken and options.broken != "skip":
             self._each(self._load, [(one.name, 0) for one in seen])  # all that is wrong, at once
-            raise Unreadable(path, self.broken)
+            raise Unreadable(path, self.broken, options)
         if not seen:
             raise UserError(f"{path} holds no picture that can be read: {named(self.broken)}")
         self.known = dict(self.broken)
@@ -95,7 +98,7 @@ class Pictures:
     def finish(self) -> None:
         """Raise Unreadable where a picture turned out to be unreadable that was not known to be."""
         if self.broken.keys() > self.known.keys():
-            raise Unreadable(self.path, self.broken)
+            raise Unreadable(self.path, self.broken, self.options)
 
     def _each(self, job: Callable, items: Sequence[tuple[str, int]], what: str = "") -> list[Any]:
         """Return what a job makes of every (name, frame), on every core; None where it fails, which makes it broken."""
@@ -122,19 +125,33 @@ class Pictures:
         """Return what is to be known of a picture before its pixels are needed."""
         with open(self.path / name, "rb") as file:
             length = os.fstat(file.fileno()).st_size
-            digest = hashlib.sha256(b"%d" % length + file.read(SAMPLED))
+            head = file.read(SAMPLED)
+            digest = hashlib.sha256(b"%d" % length + head)
             file.seek(max(SAMPLED, length - SAMPLED))
             digest.update(file.read(SAMPLED))
             file.seek(0)
             with Image.open(file, formats=tuple(formats())) as picture:
                 pages = picture.format in PAGES
                 frames = getattr(picture, "n_frames", 1) if pages or picture.format in FILMS else 1
-                turned = picture.getexif().get(0x0112, 1) in (5, 6, 7, 8)  # EXIF: a camera that was held upright
-                size = picture.size[::-1] if turned else picture.size
-                mode, clear, values = picture.mode, picture.has_transparency_data, None
-                if mode in DEEP:
-                    values = _span(picture, frames if pages and self.options.frames != "first" else 1)
-        return Seen(name, digest.digest(), size, mode, clear, frames, pages, values)
+                seen = Seen(name, digest.digest(), frames, pages, [], set(), False, None, _is_reduced(head, picture))
+                for frame in range(self._taken(seen)):
+                    if frame:
+                        picture.seek(frame)
+                    turned = picture.getexif().get(0x0112, 1) in (5, 6, 7, 8)  # EXIF: a camera that was held upright
+                    seen.sizes.append(picture.size[::-1] if turned else picture.size)
+                    seen.modes.add(picture.mode)
+                    seen.clear = seen.clear or picture.has_transparency_data
+                    if picture.mode in DEEP:
+                        values = np.asarray(picture)
+                        spans = [(values.min(), values.max()), *([seen.values] if seen.values else [])]
+                        least, largest = np.array(spans, np.float64).T  # NaN stays NaN
+                        seen.values = float(least.min()), float(largest.max())
+        return seen
+
+    def _taken(self, seen: Seen) -> int:
+        """Return how many frames of a picture are images."""
+        wanted = self.options.frames or ("all" if seen.pages else "first")
+        return seen.frames if wanted == "all" else 1
 
     def _light(self, name: str, frame: int) -> tuple[float, float]:
         with self._opened(name, frame) as picture:
@@ -158,36 +175,50 @@ class Pictures:
     def _decide(self, seen: list[Seen]) -> Preparation:
         """Return how these pictures are prepared; what the user might not expect goes into the remarks."""
         options = self.options
-        grey = all(one.mode in GREY for one in seen) if options.grey is None else options.grey
-        size, fit = options.size or common_size([one.size for one in seen]), options.fit or "crop"
-        if sizes := {one.size for one in seen} - {size}:
-            least, most = min(sizes, key=_area), max(sizes, key=_area)
-            of = _by(least) if len(sizes) == 1 else f"{len(sizes):,} sizes, {_by(least)} to {_by(most)}"
-            self.remarks.append(f"resized to {_by(size)} pixels from {of} (size=WIDTHxHEIGHT)")
-        if fit == "crop" and (cut := [lost for one in seen if (lost := cut_away(one.size, size)) > LOST]):
+        grey = all(one.modes <= {*GREY} for one in seen) if options.grey is None else options.grey
+        found = [size for one in seen for size in one.sizes]
+        size, fit = options.size or common_size(found), options.fit or "crop"
+        if others := [other for other in found if other != size]:
+            least, *_, most = sorted({*others}, key=lambda size: (size[0] * size[1], size)) * 2
+            of = _by(least) if len({*others}) == 1 else f"{len({*others}):,} sizes, {_by(least)} to {_by(most)}"
+            count = "" if len(others) == len(found) else f": {len(others):,} of {len(found):,}"
+            self.remarks.append(f"resized to {_by(size)} pixels{count} from {of} (size=WIDTHxHEIGHT)")
+        if fit == "crop" and (cut := [lost for other in found if (lost := cut_away(other, size)) > LOST]):
             self.remarks.append(
-                f"cropped: of {len(cut):,} of {len(seen):,} pictures more than a tenth is cut away, up to "
+                f"cropped: of {len(cut):,} of {len(found):,} pictures more than a tenth is cut away, up to "
                 f"{100 * max(cut):.0f} % (fit=pad keeps them whole, fit=stretch too but out of shape)"
             )
-        return Preparation(size, grey, fit, self._ground(seen), *self._levels(seen), binarize=options.binarize)
+        black, white, levels = self._levels(seen)
+        return Preparation(size, grey, fit, self._ground(seen), black, white, levels, options.binarize)
 
-    def _levels(self, seen: list[Seen]) -> tuple[float, float | None]:
-        """Return which values of deep pictures are black and white."""
-        options, deep = self.options, [one.values for one in seen if one.values]
-        if not deep:
-            if options.white is not None or options.black is not None:
-                raise UserError(f"white and black are for pictures of more than 8 bits; {self.path} holds none")
-            return 0.0, None
-        black, lowest, highest = options.black or 0.0, min(low for low, _ in deep), max(high for _, high in deep)
-        white = level(highest) if options.white is None else options.white
-        if white is None or not min(black, white) <= lowest <= highest <= max(black, white):
-            raise UserError(
-                f"the pictures of more than 8 bits in {self.path} have values from {lowest:g} to {highest:g}: say "
-                f"which are black and white, by {self.path}?black={lowest:g}&white={highest:g} or what it is"
+    def _levels(self, seen: list[Seen]) -> tuple[float, float | None, tuple[float, float] | None]:
+        """Return which values are black and white, of deep pictures, and of others where the options tell."""
+        options, deep = self.options, [one for one in seen if one.values]
+        black = options.black or 0.0
+        if reduced := sum(one.reduced for one in seen):
+            self.remarks.append(
+                f"{reduced:,} pictures of 16 bits have colours or transparency: of these the upper 8 count"
             )
-        of = f"{len(deep):,} pictures of more than 8 bits, of values up to {highest:g}"
-        self.remarks.append(f"{of}: {white:g} is taken as white (white=VALUE)")
-        return black, white
+        if not deep:
+            given = options.black is not None or options.white is not None
+            return 0.0, None, (black, 255.0 if options.white is None else options.white) if given else None
+        spans = np.array([one.values for one in deep])  # (files, 2)
+        if not np.isfinite(spans).all():
+            one = deep[int(np.flatnonzero(~np.isfinite(spans).all(axis=1))[0])]
+            raise UserError(f"{self.path / one.name} has pixels that are no numbers, or infinite; mend it")
+        lowest, highest = float(spans.min()), float(spans.max())
+        white = level(highest) if options.white is None else options.white
+        if white is None or not fits(lowest, highest, black, white):
+            hint = again(self.path, options, black=min(lowest, 0.0), white=highest)
+            raise UserError(
+                f"the pictures of more than 8 bits in {self.path} have values from {lowest:g} to {highest:g}: which "
+                f"are black and white? If it is these, {hint}"
+            )
+        of = f"{len(deep):,} pictures of more than 8 bits, of values from {lowest:g} to {highest:g}"
+        dark = int((spans[:, 1] < white / 8).sum())
+        but = f", but {dark:,} of them stay below an eighth of it" if dark else ""
+        self.remarks.append(f"{of}: {black:g} is taken as black, {white:g} as white{but} (white=VALUE)")
+        return black, white, None
 
     def _ground(self, seen: list[Seen]) -> str:
         """Return what lies behind transparent pixels."""
@@ -198,37 +229,32 @@ class Pictures:
         ground = self.options.ground or ground_for(light, area)
         if area:
             kind = "light" if ground_for(light, area) == "black" else "dark"
-            self.remarks.append(f"{kind} figures on transparent ground are put on {ground} (ground=white or black)")
+            lost = sum(part > 0 and abs(one / part - SEEN_ON[ground]) < FAINT for one, part in sums)
+            but = f"; of {lost:,} of {len(sums):,} looked at nothing is left to be seen" if lost else ""
+            choice = "white, black or grey"
+            self.remarks.append(f"{kind} figures on transparent ground are put on {ground}{but} (ground={choice})")
         return ground
 
     def _list_images(self, seen: list[Seen]) -> None:
         """Enter names and frames of the images, their keys, and what their folders tell."""
         self.images: list[tuple[str, int]] = []
         self.keys: list[bytes] = []
-        of, wanted = [], self.options.frames
+        of: list[int] = []
         for k, one in enumerate(seen):
-            frames = one.frames if wanted == "all" or (one.pages and wanted != "first") else 1
-            for frame in range(frames):
+            for frame in range(self._taken(one)):
                 self.images.append((one.name, frame))
                 self.keys.append(hashlib.sha256(one.key + b"%d" % frame).digest() if len(seen) < FEW else one.key)
                 of.append(k)
-        for pages, words in ((True, "pages: {}, each an image (frames=first)"), (False, "moving: {}, {} (frames={})")):
-            several = [one for one in seen if one.frames > 1 and one.pages == pages]
-            if several:
+        for pages, what in ((True, "pages"), (False, "moving")):
+            if several := [one for one in seen if one.frames > 1 and one.pages == pages]:
                 count = f"{len(several):,} files of {sum(one.frames for one in several):,} frames"
-                taken = ("all taken", "first") if wanted == "all" else ("the first of each is taken", "all")
-                if pages and wanted == "first":
-                    words = "pages: {}, the first of each is taken (frames=all)"
-                self.remarks.append(words.format(count, *taken))
-        given, classes, remarks = told_by_folders([one.name for one in seen])
-        self.given, self.labels, self.classes = given[of], None, None  # (n,)
-        self.remarks += remarks
-        if classes is not None:
-            found = numbered([classes])
-            if isinstance(found, str):
-                self.remarks.append(f"the folders are no classes: {found}")
-            else:
-                self.labels, self.classes = found[0][of], found[1]
+                each = all(self._taken(one) > 1 for one in several)
+                taken = "each an image (frames=first)" if each else "the first of each is taken (frames=all)"
+                self.remarks.append(f"{what}: {count}, {taken}")
+        told = told_by_folders([one.name for one in seen], self.options.splits)
+        labels, self.classes, remark = numbered(told.classes)
+        self.given, self.labels = told.splits[of], labels[of]  # (n,)
+        self.remarks += [*told.remarks, *([f"the folders are no classes: {remark}"] if remark else [])]
 
 
 def common_size(sizes: list[tuple[int, int]]) -> tuple[int, int]:
@@ -256,22 +282,13 @@ def cut_away(size: tuple[int, int], target: tuple[int, int]) -> float:
     return 1 - min(ratio, 1 / ratio)
 
 
-def _span(picture: Image.Image, frames: int) -> tuple[float, float]:
-    """Return the least and the largest value in the first frames of a deep picture."""
-    lowest, highest = np.inf, -np.inf
-    for frame in range(frames):
-        picture.seek(frame)
-        values = np.asarray(picture)
-        lowest, highest = np.minimum(lowest, values.min()), np.maximum(highest, values.max())  # NaN stays NaN
-    return float(lowest), float(highest)
+def _is_reduced(head: bytes, picture: Image.Image) -> bool:
+    """Tell whether a PNG file beginning so has 16 bits where Pillow gives 8."""
+    return picture.format == "PNG" and head[24:25] == b"\x10" and picture.mode not in DEEP
 
 
 def _bar(what: str, total: int):
     return progress(total, what) if what else tqdm(disable=True)
-
-
-def _area(size: tuple[int, int]) -> int:
-    return size[0] * size[1]
 
 
 def _by(size: tuple[int, int]) -> str:

@@ -11,35 +11,41 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageOps
 
-from .options import FITS, LONGEST
+from .options import FITS, GROUNDS, LONGEST
 
 DEEP = ("I", "I;16", "I;16L", "I;16B", "I;16N", "F")  # modes of grey pictures of more than 8 bits
 GREY = ("1", "L", "LA", "La", *DEEP)
+PHOTOMETRIC, WHITE_IS_ZERO = 262, 0  # a tag of TIFF files and its value; Pillow heeds it in pictures of 8 bits only
+SEEN_ON = {"white": 1.0, "black": 0.0, "grey": 0.5}  # how light what lies behind is
+ROUNDED = 1e-5  # of white: by as much a value may lie beyond it
 LEVELS = (1.0, 255.0, 1023.0, 4095.0, 16383.0, 65535.0)  # what white can be: a bit, 8, 10, 12, 14 and 16 bits
 
 
 @dataclasses.dataclass(frozen=True)
 class Preparation:
-    """The decisions. `white` and `black` are values of deep pictures. Raises ValueError for what cannot be."""
+    """The decisions. Raises ValueError for what cannot be."""
 
     size: tuple[int, int]  # (width, height) in pixels
     grey: bool
     fit: str = "crop"  # see options.FITS
-    ground: str = "white"  # or "black": behind transparent pixels
-    black: float = 0.0
+    ground: str = "white"  # behind transparent pixels: see options.GROUNDS
+    black: float = 0.0  # of deep pictures
     white: float | None = None  # None: the least of LEVELS that a picture stays below
+    levels: tuple[float, float] | None = None  # black and white of pictures of 8 bits, None: 0 and 255
     binarize: bool = False
 
     def __post_init__(self):
         size = tuple(self.size)
         if len(size) != 2 or not all(type(side) is int and 1 <= side <= LONGEST for side in size):
             raise ValueError(f"a picture of {size} pixels")
-        levels = [self.black, *([] if self.white is None else [self.white])]
-        if not all(isinstance(level, int | float) and math.isfinite(level) for level in levels):
-            raise ValueError(f"levels of {levels}")
-        if self.fit not in FITS or self.ground not in ("white", "black") or len({*levels}) < len(levels):
-            raise ValueError(f"fit {self.fit!r}, ground {self.ground!r}, levels {levels}")
+        pairs = [(self.black, self.black + 1 if self.white is None else self.white), tuple(self.levels or (0, 255))]
+        for levels in pairs:
+            if len(levels) != 2 or not all(isinstance(level, int | float) and math.isfinite(level) for level in levels):
+                raise ValueError(f"levels of {levels}")
+        if self.fit not in FITS or self.ground not in GROUNDS or any(black == white for black, white in pairs):
+            raise ValueError(f"fit {self.fit!r}, ground {self.ground!r}, levels {pairs}")
         object.__setattr__(self, "size", size)
+        object.__setattr__(self, "levels", self.levels and pairs[1])
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -53,7 +59,7 @@ class Preparation:
     def apply(self, picture: Image.Image) -> np.ndarray:
         """Return an open picture as an image, uint8 (C, H, W). Raises ValueError where its values do not fit."""
         picture.draft(None, (4 * max(self.size), 4 * max(self.size)))  # JPEG: decodes large ones at a fraction
-        whole = flat(picture, "L" if self.grey else "RGB", self.ground, self.black, self.white)
+        whole = flat(picture, "L" if self.grey else "RGB", self.ground, self.black, self.white, self.levels)
         pixels = np.asarray(self._fitted(whole))  # (H, W) or (H, W, 3)
         if self.binarize:
             pixels = black_and_white(pixels)
@@ -74,15 +80,37 @@ class Preparation:
         return ImageOps.pad(picture, self.size, Image.Resampling.BILINEAR, color=colour)
 
 
-def flat(picture: Image.Image, mode: str, ground: str, black: float = 0.0, white: float | None = None) -> Image.Image:
+def flat(
+    picture: Image.Image,
+    mode: str,
+    ground: str,
+    black: float = 0.0,
+    white: float | None = None,
+    levels: tuple[float, float] | None = None,
+) -> Image.Image:
     """Return an open picture upright, opaque, of 8 bits, and in `mode` L or RGB; the rest is as in Preparation."""
+    turned = getattr(picture, "tag_v2", {}).get(PHOTOMETRIC) == WHITE_IS_ZERO
     picture = ImageOps.exif_transpose(picture)
     if picture.mode in DEEP:
-        picture = Image.fromarray(to_bytes(np.asarray(picture), black, white))
+        picture = _of_8_bits(picture, black, white, turned)
+    elif levels:
+        table = scaled(np.arange(256), *levels).tolist()
+        picture = picture.convert("RGBA" if picture.has_transparency_data else mode)
+        bands = zip(picture.getbands(), picture.split(), strict=True)
+        picture = Image.merge(picture.mode, [band if name == "A" else band.point(table) for name, band in bands])
     if picture.has_transparency_data:
         picture = picture.convert("RGBA")
         picture = Image.alpha_composite(Image.new("RGBA", picture.size, ground), picture)
     return picture.convert(mode)
+
+
+def _of_8_bits(picture: Image.Image, black: float, white: float | None, turned: bool = False) -> Image.Image:
+    values, clear = np.asarray(picture), picture.info.get("transparency")  # the value of transparent pixels
+    pixels = to_bytes(values, black, white)
+    picture = Image.fromarray(255 - pixels if turned else pixels)
+    if isinstance(clear, int):
+        picture.putalpha(Image.fromarray(np.where(values == clear, np.uint8(0), np.uint8(255))))
+    return picture
 
 
 def level(highest: float) -> float | None:
@@ -90,8 +118,14 @@ def level(highest: float) -> float | None:
 
     It is doubtful, and None, where nothing comes near it: an array of 0 to 16 is not nearly black.
     """
-    fitting = next((level for level in LEVELS if highest <= level), None)
+    fitting = next((level for level in LEVELS if highest <= level * (1 + ROUNDED)), None)
     return fitting if fitting is not None and (highest > fitting / 4) else None
+
+
+def fits(lowest: float, highest: float, black: float, white: float) -> bool:
+    """Tell whether values lie between black and white, but for the last digits of a calculation."""
+    rounded = ROUNDED * abs(white - black)
+    return min(black, white) - rounded <= lowest <= highest <= max(black, white) + rounded  # not where one is NaN
 
 
 def to_bytes(values: np.ndarray, black: float, white: float | None) -> np.ndarray:
@@ -102,10 +136,14 @@ def to_bytes(values: np.ndarray, black: float, white: float | None) -> np.ndarra
     lowest, highest = float(values.min()), float(values.max())
     if white is None and (white := level(highest)) is None:
         raise ValueError(f"its values go from {lowest:g} to {highest:g}, and it cannot be told which one is white")
-    least, most = min(black, white), max(black, white)
-    if not least <= lowest <= highest <= most:
-        raise ValueError(f"its values go from {lowest:g} to {highest:g}, not from {least:g} to {most:g}")
-    return np.rint((values.astype(np.float64) - black) * (255 / (white - black))).astype(np.uint8)
+    if not fits(lowest, highest, black, white):
+        raise ValueError(f"its values go from {lowest:g} to {highest:g}, but {black:g} is black and {white:g} white")
+    return scaled(values, black, white)
+
+
+def scaled(values: np.ndarray, black: float, white: float) -> np.ndarray:
+    """Return values between `black` and `white` as bytes."""
+    return np.rint(((values.astype(np.float64) - black) * (255 / (white - black))).clip(0, 255)).astype(np.uint8)
 
 
 def black_and_white(pixels: np.ndarray) -> np.ndarray:
@@ -118,6 +156,8 @@ def light_seen(picture: Image.Image) -> tuple[float, float]:
 
     (0, 0) stands for one that is opaque all over: it says nothing of what should lie behind.
     """
+    if picture.mode in DEEP:
+        picture = _of_8_bits(picture, 0.0, max(1.0, float(np.asarray(picture).max())))
     picture = picture.convert("RGBA")
     alpha = np.asarray(picture.getchannel("A"), np.float32) / 255
     if alpha.min() == 1:

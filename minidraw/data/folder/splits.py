@@ -1,6 +1,7 @@
 """Which images are trained on and which are held out, and what their labels are called."""
 
 import re
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -8,12 +9,14 @@ from .parts import SPLITS
 
 # How people call their splits; whatever else a name holds is about something else.
 WORDS = {
-    "train": ("train", "training", "trn"),
+    "train": ("train", "training", "trn", "trainval"),
     "valid": ("valid", "val", "validation", "dev"),
     "test": ("test", "testing", "tst", "t10k"),
 }
+# Words that say nothing more: train_images is a split, train_masks is something else, steam_train another thing.
+NEUTRAL = {"set", "split", "data", "dataset", "images", "image", "imgs", "img", "pictures", "photos", "files", "raw"}
 HELD_OUT = 0.1  # share of the images that a split takes which nobody has made
-MOST_CLASSES = 256  # a label is a byte
+MOST_CLASSES, NONE = 255, 255  # a label is a byte, and this one stands for no label
 
 
 def words(name: str) -> list[str]:
@@ -35,6 +38,22 @@ def split_of(name: str) -> str | None:
     return found.pop() if len(found) == 1 else None
 
 
+def is_split(folder: str) -> str | None:
+    """Return the split that a folder is called like, with no words that say more.
+
+    >>> [is_split(name) for name in ("training_set", "train2017", "train_masks", "crash test", "images")]
+    ['train', 'train', None, None, None]
+    """
+    stems = [word.rstrip("0123456789") or word for word in words(folder)]
+    told = [word for word in stems if word not in NEUTRAL]
+    return split_of(" ".join(stems)) if len(told) == 1 else None
+
+
+def is_neutral(folder: str) -> bool:
+    """Tell whether the name of a folder in a split says no more than that of the split."""
+    return is_split(folder) is not None or {*words(folder)} <= NEUTRAL
+
+
 def assign(keys: list[bytes], given: np.ndarray) -> tuple[np.ndarray, list[str]]:
     """Return the split of every image, uint8 (n,), an index of SPLITS, and which of the splits were made.
 
@@ -50,11 +69,26 @@ def assign(keys: list[bytes], given: np.ndarray) -> tuple[np.ndarray, list[str]]
         if 0 < inside.sum() < len(left):
             split[left[inside]] = SPLITS.index(name)
         elif len(left) > 1:  # of few images, the one that comes nearest
-            split[left[np.abs(place[left] - low - HELD_OUT / 2).argmin()]] = SPLITS.index(name)
+            nearest = left[np.abs(place[left] - low - HELD_OUT / 2).argmin()]
+            equal = left[place[left] == place[nearest]]
+            split[equal if len(equal) < len(left) else nearest] = SPLITS.index(name)
     return split, made
 
 
-def numbered(labels: list) -> tuple[np.ndarray, tuple[str, ...]] | str:
+def numbered(labels: Sequence[str | None]) -> tuple[np.ndarray, tuple[str, ...] | None, str]:
+    """Return labels as numbers, uint8 (n,), NONE for None; the names of the classes; and "", or why there are none."""
+    known = np.array([label is not None for label in labels])
+    numbers = np.full(len(labels), NONE, np.uint8)
+    if not known.any():
+        return numbers, None, ""
+    found = classes_of([np.array([label for label in labels if label is not None])])
+    if isinstance(found, str):
+        return numbers, None, found
+    numbers[known], names = found
+    return numbers, names, ""
+
+
+def classes_of(labels: list[np.ndarray]) -> tuple[np.ndarray, tuple[str, ...]] | str:
     """Return labels of any kind, arrays (n,) or (n, 1) or one-hot (n, K), as uint8 (n,) and the names of the classes.
 
     Where they are no labels of classes, return what they are instead.
@@ -75,9 +109,11 @@ def numbered(labels: list) -> tuple[np.ndarray, tuple[str, ...]] | str:
     if len({part.dtype.kind in "iub" for part in columns}) > 1:
         return "numbers here and texts there"
     together = np.concatenate(columns)
-    if together.dtype.kind == "U" and all(name.isdecimal() for name in np.unique(together)):
-        together = together.astype(np.int64)  # "10" comes after "9"
     found, number = np.unique(together, return_inverse=True)
     if not 1 < len(found) <= MOST_CLASSES:
         return f"of {len(found):,} classes; there can be 2 to {MOST_CLASSES}"
-    return number.astype(np.uint8), tuple(map(str, found))
+    names = list(map(str, found.tolist()))
+    if together.dtype.kind == "U" and all(name.isdecimal() for name in names):  # "10" comes after "9"
+        order = sorted(range(len(names)), key=lambda k: (int(names[k]), names[k]))
+        number, names = np.argsort(order)[number], [names[k] for k in order]
+    return number.astype(np.uint8), tuple(names)

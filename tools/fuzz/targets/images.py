@@ -30,7 +30,7 @@ def look(content: bytes, name: str) -> None:
     assert images.dtype == np.uint8 and images.shape[1:] == found.shape
 
 
-ARRAYS = (np.arange(0, 240, 20, "u1").reshape(3, 2, 2), np.eye(4, dtype=">f8")[None], np.ones((2, 3, 5, 5), "?", "F"))
+ARRAYS = (np.arange(0, 240, 20, "u1").reshape(3, 2, 2), np.eye(4, dtype=">f8")[None], np.asfortranarray(np.tile(np.eye(5, dtype="?"), (2, 3, 1, 1))))
 
 
 @target(lambda: [npy(array) for array in ARRAYS])
@@ -42,7 +42,7 @@ def array_npy(data: bytes) -> None:
 @target(lambda: [npy(array) for array in ARRAYS])
 def array_npz(data: bytes) -> None:
     """An .npz file of images: one array, in a file that is right otherwise."""
-    look(zipped(images=data, labels=npy(np.arange(3))), "images.npz")
+    look(zipped(images=data, more=npy(np.arange(3))), "images.npz")
 
 
 @target(lambda: [zipped(images=npy(array)) for array in ARRAYS])
