@@ -181,6 +181,8 @@ def test_labels_of_all_kinds():
     assert splits.classes_of([["b", "a"], np.array([b"c"])])[1] == ("a", "b", "c")
     numbers, classes = splits.classes_of([["10", "9", "1", "01"]])
     assert classes == ("01", "1", "9", "10") and numbers.tolist() == [3, 2, 1, 0]
+    numbers, classes = splits.classes_of([["1", "10", "2", "3"]])
+    assert [classes[k] for k in numbers] == ["1", "10", "2", "3"] and classes == ("1", "2", "3", "10")
     assert splits.classes_of([np.eye(3)[[2, 0]]])[0].tolist() == [1, 0]
     assert splits.classes_of([np.array([1.0, 4.0])])[1] == ("1", "4")
     assert splits.classes_of([np.array([1.5, 4.0])]) == "of type float64"

@@ -333,3 +333,11 @@ def test_transparency_of_another_scale_and_in_the_middle(tmp_path):
     np.save(tmp_path / "x.npy", array)
     images = pixels(load(tmp_path / "x.npy", "?ground=grey"))
     assert (images[:, :, 2:4, 1:3] == 200).all() and (images[:, :, 5] == 128).all()
+
+
+def test_a_table_that_pandas_has_saved_again(tmp_path):
+    """A table without names, whose first row became names: 0, 0.1, 0.2, ... for a row of zeros."""
+    rows = [[k % 26, *(IMAGES[k, :4, :4, 0].ravel()[:15] if k else [0] * 15), 0] for k in range(N)]
+    header = ",".join(["0", *(f"0.{k + 1}" for k in range(16))])
+    put(tmp_path, "again.csv", "\n".join([header, *(",".join(map(str, row)) for row in rows[1:])]).encode())
+    assert sum(sizes(load(tmp_path / "again.csv"))) == N - 1

@@ -109,12 +109,13 @@ def test_aspect_is_kept_and_the_centre_is_shown(tmp_path):
     np.testing.assert_allclose(batch, batch[..., ::-1], atol=0.02)
 
 
-def test_cameras_held_upright(tmp_path):
+@pytest.mark.parametrize(("orientation", "quarters"), [(6, -1), (8, 1), (3, 2)])
+def test_cameras_held_upright(tmp_path, orientation, quarters):
     """EXIF's orientation counts, for the size too."""
     exif = Image.Exif()
-    exif[0x0112] = 6  # to be turned by 90 degrees clockwise
+    exif[0x0112] = orientation
     images = fill(tmp_path / "a", 12, exif=exif)
-    assert_same_images(load(tmp_path / "a"), [np.rot90(image, -1) for image in images])
+    assert_same_images(load(tmp_path / "a"), [np.rot90(image, quarters) for image in images])
 
 
 def test_odd_kinds_of_pictures(tmp_path):

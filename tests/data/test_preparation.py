@@ -117,7 +117,9 @@ def test_wide_pictures_are_kept_whole_or_it_is_said(tmp_path):
 
 
 def test_padding_takes_the_colour_of_the_border():
-    picture = Image.fromarray(np.pad(np.full((4, 30), 200, np.uint8), 3, constant_values=40))
+    pixels = np.pad(np.full((4, 30), 200, np.uint8), 3, constant_values=40)
+    pixels[:, 0] = 90  # not all of it has that colour
+    picture = Image.fromarray(pixels)
     image = Preparation((36, 36), True, "pad").apply(picture)[0]
     assert (image[:10] == 40).all() and (image[-10:] == 40).all() and (image[17:19, 5:-5] == 200).all()
 
@@ -141,9 +143,9 @@ def test_every_page_is_an_image_and_of_a_film_the_first_frame(tmp_path):
 
 
 def test_the_pages_of_a_single_file_are_split(tmp_path):
-    first, *others = (noise(k) for k in range(20))
+    first, *others = (noise(k) for k in range(200))
     first.save(put(tmp_path / "a", "stack.tif", b""), save_all=True, append_images=others)
-    assert sum(sizes(load(tmp_path / "a"))) == 20 and min(sizes(load(tmp_path / "a"))) > 0
+    assert sum(sizes(load(tmp_path / "a"))) == 200 and min(sizes(load(tmp_path / "a"))) > 8
 
 
 def test_levels():
@@ -189,6 +191,12 @@ def test_every_page_is_looked_at(tmp_path):
     assert dataset.train.shape == (3, 30, 64) or dataset.train.shape[0] == 3
     assert any("from 2 sizes, 40x40 to 120x30" in remark or "cropped" in remark for remark in dataset.remarks)
     assert any("12 pictures of more than 8 bits" in remark for remark in load(tmp_path / "deep").remarks)
+
+
+def test_pictures_far_darker_than_the_others_are_said(tmp_path):
+    save(tmp_path / "a", [*ramps(65535 // 73, np.uint16, 6), *ramps(4095 // 73, np.uint16, 7)[1:]])
+    (told,) = [remark for remark in load(tmp_path / "a").remarks if "8 bits" in remark]
+    assert "65535 as white, but 6 of them stay below an eighth of it" in told
 
 
 def test_stacks_stay_together(tmp_path):

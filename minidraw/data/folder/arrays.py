@@ -11,7 +11,7 @@ import numpy as np
 from ...errors import UserError
 from ..images import Joined
 from . import idx, numpy_files, tables
-from .listing import HINTS
+from .listing import HINTS, SHOWN
 from .options import PREFIX, Options, again
 from .parts import SPLITS, Part
 from .preparation import SEEN_ON, black_and_white, fits, ground_for, level, scaled
@@ -97,7 +97,9 @@ class Arrays:
         n, C, H, W = array.shape
         turned = ", turned over" if axes.index("w") < axes.index("h") else ""
         taken = f"is taken as {n:,} images of {W}x{H} pixels, channels: {C} (axes={axes}{turned})"
-        self.remarks.append(f"an array {part.array.shape} {taken}")
+        if len(self.parts) <= SHOWN or part is self.parts[0]:
+            alike = f", and {len(self.parts) - 1:,} more alike" if len(self.parts) > SHOWN else ""
+            self.remarks.append(f"an array {part.array.shape} {taken}{alike}")
         return array
 
     def _unflattened(self, array: np.ndarray) -> tuple[np.ndarray, str]:
@@ -116,7 +118,7 @@ class Arrays:
         if pixels < 4 or rest or channels not in CHANNELS:
             raise UserError(
                 f"{what}: {n:,} rows of {pixels:,} pixels, which are no square; say what they are by "
-                f"{again(self.path, self.options)}?size=WIDTHxHEIGHT"
+                f"{again(self.path, self.options, 'size=WIDTHxHEIGHT')}"
             )
         axes = axes or ("nhw" if channels == 1 else None)
         if axes is None or ("c" in axes) != (channels > 1):

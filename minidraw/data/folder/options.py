@@ -81,9 +81,10 @@ def name_of(path: Path, options: Options) -> str:
     return f"{PREFIX}{path}{options.text()}"
 
 
-def again(path: Path, options: Options, **changes) -> str:
-    """Return what to write for --data to have some options changed, as a shell takes it."""
-    return shlex.quote(name_of(path, dataclasses.replace(options, **changes)))
+def again(path: Path, options: Options, more: str = "", **changes) -> str:
+    """Return what to write for --data to have some options changed, and more given, as a shell takes it."""
+    name = name_of(path, dataclasses.replace(options, **changes))
+    return shlex.quote(name + (("&" if "?" in name else "?") + more if more else ""))
 
 
 def _size(key: str, value: str) -> tuple[int, int]:
