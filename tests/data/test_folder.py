@@ -83,7 +83,9 @@ def test_splits_and_classes_of_folders(tmp_path):
     assert any("copies of training images" in remark for remark in dataset.remarks)  # fill writes the same noise
     assert "splits by folders: Testing is test, train is train, val is valid" in dataset.remarks
     fill(tmp_path / "a" / "other", 3)
-    assert "called like splits, Testing for one, but not other" in refusal(load, tmp_path / "a", "?size=9x7")
+    assert "Testing is called like a split, but what is other, train, val?" in refusal(
+        load, tmp_path / "a", "?size=9x7"
+    )
     mixed = load(tmp_path / "a", "?size=9x7&splits=0")
     assert mixed.classes == ("Testing", "other", "train", "val") and len(pixels(mixed)) == 55
     assert len({*sizes(mixed)}) > 1
@@ -106,13 +108,21 @@ def test_what_folders_tell():
     assert told("a/1", "2", "3") == ([-1] * 3, [None] * 3)
     assert told("car/1", "train/2", "bus/3", splits=False) == ([-1] * 3, ["car", "train", "bus"])
     assert told("1", "2") == ([-1] * 2, [None] * 2)
+    intel = told("seg_train/seg_train/sea/1", "seg_train/seg_train/ice/1", "seg_test/seg_test/sea/1")
+    assert intel == ([0, 0, 2], ["sea", "ice", "sea"])
+    assert told("DIV2K_train_HR/1", "DIV2K_valid_HR/1")[0] == [0, 1]
+    assert told("a/train/1", "a/test/1", "b/train/1", splits=False)[1] == ["a", "a", "b"]
     for names, what in [
-        (("car/1", "train/2", "bus/3"), "train for one, but not bus, car"),
-        (("train/1", "train_masks/1"), "not train_masks"),
-        (("train/1", "test1/1", "3"), "not the pictures beside it"),
-        (("train/1", "train2017/1", "val2017/1"), "train and train2017 alike"),
-        (("val/1", "test/1"), "but none train"),
-        (("train/1", "eval/1"), "not eval"),
+        (("car/1", "train/2", "bus/3"), "train is called like a split, but what is bus, car?"),
+        (("train/1", "train_masks/1"), "but what is train_masks?"),
+        (("train/1", "test1/1", "3"), "but what is the pictures beside them, train?"),
+        (("train/1", "train2017/1", "val2017/1"), "train is called like a split, but what is train2017, val2017?"),
+        (("val/1", "test/1"), "but none is train?"),
+        (("trainA/1", "trainB/1", "testA/1"), "testA is called like a split, but what is trainA, trainB?"),
+        (("seg_train/1", "seg_test/1", "seg_pred/1"), "seg_test is called like a split, but what is seg_pred"),
+        (("steam train/1", "crash test/1"), "crash test is called like a split"),
+        (("images/train/1", "images/val/1", "masks/train/1"), "there are splits in several folders, as masks/train"),
+        (("train/1", "eval/1"), "but what is eval?"),
     ]:
         assert what in refusal(told, *names)
 
@@ -186,6 +196,8 @@ def test_labels_of_all_kinds():
     assert splits.classes_of([np.eye(3)[[2, 0]]])[0].tolist() == [1, 0]
     assert splits.classes_of([np.array([1.0, 4.0])])[1] == ("1", "4")
     assert splits.classes_of([np.array([1.5, 4.0])]) == "of type float64"
+    assert splits.classes_of([np.array([b"caf\xc3\xa9", b"\xff"])])[1] == ("café", "\ufffd")
+    assert splits.classes_of([np.array([1e30, 2e30])]) == "of type float64"
     assert splits.classes_of([np.ones((2, 4))]) == "of shape (2, 4)"
     assert splits.classes_of([np.arange(3), ["a", "b"]]) == "numbers here and texts there"
     assert splits.classes_of([np.arange(300)]) == "of 300 classes; there can be 2 to 255"
@@ -266,7 +278,7 @@ def test_missing_empty_and_small_folders(tmp_path, cache):
     assert "holds 9 images" in refusal(load, tmp_path / "few.npy")
     fill(tmp_path / "held" / "test", 12)
     fill(tmp_path / "held" / "val", 12)
-    assert "none train" in refusal(load, tmp_path / "held")
+    assert "none is train" in refusal(load, tmp_path / "held")
     assert load(tmp_path / "held", "?splits=0").classes == ("test", "val")
     assert not any(name.endswith(".tmp") for name in everything(cache))
 

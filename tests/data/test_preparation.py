@@ -193,6 +193,26 @@ def test_every_page_is_looked_at(tmp_path):
     assert any("12 pictures of more than 8 bits" in remark for remark in load(tmp_path / "deep").remarks)
 
 
+def test_levels_that_pictures_cannot_have(tmp_path):
+    save(tmp_path / "even", [np.full((7, 9), 300, np.uint16)] * 12)
+    assert "are 300: there is nothing to be seen" in refusal(load, tmp_path / "even")
+    save(tmp_path / "plain", [np.full((7, 9), i, np.uint8) for i in range(12)])
+    assert "white and black are 0 to 255" in refusal(load, tmp_path / "plain", "?white=4095")
+
+
+def test_large_files_are_known_by_all_of_their_content(tmp_path):
+    """Uncompressed pictures have the same beginning and end, and may differ in the middle alone."""
+    for i in range(12):
+        pixels = np.zeros((900, 1000, 3), np.uint8)
+        pixels[450, i] = 255
+        Image.fromarray(pixels).save(put(tmp_path / "a", f"{i}.bmp", b""))
+    first = load(tmp_path / "a")
+    assert not any("copies" in remark for remark in first.remarks) and sum(sizes(first)) == 12
+    pixels[450, 500] = 9
+    Image.fromarray(pixels).save(tmp_path / "a" / "11.bmp")
+    assert load(tmp_path / "a").identity != first.identity
+
+
 def test_pictures_far_darker_than_the_others_are_said(tmp_path):
     save(tmp_path / "a", [*ramps(65535 // 73, np.uint16, 6), *ramps(4095 // 73, np.uint16, 7)[1:]])
     (told,) = [remark for remark in load(tmp_path / "a").remarks if "8 bits" in remark]

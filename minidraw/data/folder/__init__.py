@@ -21,7 +21,7 @@ from ...errors import UserError
 from ..images import Dataset, Images
 from ..official import stamp
 from ..prepared import progress, read_with, write
-from . import arrays, idx, listing
+from . import arrays, files, idx, listing
 from .options import PREFIX, Options, name_of, parse
 from .parts import SPLITS
 from .pictures import Pictures, Unreadable
@@ -119,7 +119,7 @@ def _prepare(path: Path, found: listing.Listing | None, options: Options, target
 def _open(path: Path, found: listing.Listing | None, options: Options) -> Pictures | arrays.Arrays:
     if found is not None and (found.pictures or found.broken):
         return Pictures(path, found, options)
-    parts = arrays.read(path, options)
+    parts = files.read(path, options)
     if not parts:
         left_out = f"; it holds {found.left_out()}" if found.others else ""
         raise UserError(f"there are no pictures in {path}, by the endings of their names{left_out}")

@@ -1,28 +1,24 @@
-"""Arrays of images in files: .npy and .npz, idx, text; any usual order of axes and range of values, never a pickle."""
+"""Arrays of images, in any usual order of axes and range of values."""
 
 import hashlib
 import math
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from ...errors import UserError
 from ..images import Joined
-from . import idx, numpy_files, tables
-from .listing import HINTS, SHOWN
-from .options import PREFIX, Options, again
+from .listing import SHOWN
+from .options import Options, again
 from .parts import SPLITS, Part
 from .preparation import SEEN_ON, black_and_white, fits, ground_for, level, scaled
-from .splits import NONE, classes_of, split_of
+from .splits import NONE, classes_of
 
 CHANNELS = (1, 2, 3, 4)
 FEWEST = 10  # images that an axis of images has, where it may be another
 BLOCK = 1024  # images looked at at once
 LONGEST_ASPECT = 4  # of an image: a longer one is more likely another order of axes
-ARRAYS, TABLES = (".npy", ".npz"), (".csv", ".tsv", ".txt")
-PACKED = (".csv", ".tsv", ".csv.gz", ".tsv.gz")
 
 
 class Arrays:
@@ -109,7 +105,7 @@ class Arrays:
         width, height = size or (side, side)
         what = f"{self.path} has the shape {array.shape}"
         if not size and n == pixels and n >= FEWEST:
-            likely = again(self.path, self.options, size=(side, side))
+            likely = again(self.path, self.options, "size=WIDTHxHEIGHT")
             raise UserError(f"{what}: one picture? Stack those you have to (n, H, W); if it is {n} images, {likely}")
         channels, rest = divmod(pixels, width * height)
         if not size and rest and pixels % 3 == 0 and math.isqrt(pixels // 3) ** 2 * 3 == pixels:
@@ -118,7 +114,7 @@ class Arrays:
         if pixels < 4 or rest or channels not in CHANNELS:
             raise UserError(
                 f"{what}: {n:,} rows of {pixels:,} pixels, which are no square; say what they are by "
-                f"{again(self.path, self.options, 'size=WIDTHxHEIGHT')}"
+                f"{again(self.path, self.options, 'size=WIDTHxHEIGHT', size=None)}"
             )
         axes = axes or ("nhw" if channels == 1 else None)
         if axes is None or ("c" in axes) != (channels > 1):
@@ -138,7 +134,7 @@ class Arrays:
 
         if len(shape) == 3:
             n, H, W = shape
-            if (W in (3, 4) and min(n, H) > 4 * W) or (n in (1, 3, 4) and min(H, W) > 4 * n):
+            if (W in (3, 4) and min(n, H) > 2 * W) or (n in (1, 3, 4) and min(H, W) > 4 * n):
                 raise UserError(
                     f"{what}: one picture? Stack those you have to (n, H, W, C); if it is {n} images, {by('nhw')}"
                 )
@@ -176,8 +172,8 @@ class Arrays:
         values = f"{self.path} has values from {' and '.join(f'{least:g} to {most:g}' for least, most in spans)}"
         if not (math.isfinite(lowest) and math.isfinite(highest)):
             raise UserError(f"{values}: mend those that are no numbers")
-        if found:
-            raise UserError(f"{values}: its parts are of different scales; save them alike, or say white=VALUE")
+        if found or spans[:, 0].min() < 0 <= spans[:, 0].max():
+            raise UserError(f"{values}: its parts are of different scales; save them alike")
         if lowest == highest:
             raise UserError(f"{values}: all are equal, and no image can be seen")
         if white is None or not fits(lowest, highest, black, white):
@@ -222,50 +218,6 @@ class Arrays:
         if not known.all():
             without = [part.split or "some" for part in self.parts if part.labels is None]
             self.remarks.append(f"no labels: of the {' and the '.join(without)} images")
-
-
-def read(path: Path, options: Options) -> list[Part]:
-    """Return what lies in a file, found out by its content, or in the files of a folder without pictures."""
-    if path.is_dir():
-        return _read_folder(path, options)
-    name = path.name.lower().removesuffix(".gz")
-    if name.endswith(ARRAYS) and not path.name.lower().endswith(".gz"):
-        return numpy_files.read(path, options)
-    for given in ("key", "labels"):
-        if getattr(options, given) is not None:
-            raise UserError(f"{given} is for .npz files, not for {path}")
-    if idx.is_idx(path):
-        return idx.read(path)
-    if name.endswith(TABLES):
-        return tables.read(path)
-    hint = HINTS.get(path.suffix.lower(), "of pictures name the folder; save other images as .npy")
-    raise UserError(f"{path} is neither a folder of pictures nor a file of arrays, .npy, .npz, idx or .csv ({hint})")
-
-
-def _read_folder(path: Path, options: Options) -> list[Part]:
-    """Return the images of the files in a folder: a set in idx files, a file for each split, or one for each class."""
-    if found := idx.find(path):
-        if others := [file.name for file in found if file not in idx.files(found[0])]:
-            more = ", ".join(others[:3])
-            raise UserError(f"{path} holds several sets: name one of them, {PREFIX}{found[0]} or {more}")
-        return idx.read(found[0])
-    if inside := next((place for place in sorted(path.rglob("*")) if place.is_dir() and idx.find(place)), None):
-        raise UserError(f"{path} holds files of images further below: name {PREFIX}{inside}")
-    names = (file for file in path.iterdir() if file.is_file() and not file.name.startswith("."))
-    files = sorted(file for file in names if file.name.lower().endswith((*ARRAYS, *PACKED)))
-    if len(files) < 2:
-        return read(files[0], options) if files else []
-    if all(file.suffix.lower() == ".npy" for file in files):
-        return numpy_files.read_several(path, files, options)
-    by_split: dict[str, list[Path]] = {}
-    for file in files:
-        by_split.setdefault(split_of(file.name.partition(".")[0]) or "", []).append(file)
-    left = [file.name for file in by_split.pop("", [])]
-    if "train" not in by_split or any(len(found) > 1 for found in by_split.values()):
-        raise UserError(f"{path} holds {len(files)} files of arrays: name one of them, for example {PREFIX}{files[0]}")
-    parts = [replace(part, split=split) for split, (file,) in by_split.items() for part in read(file, options)]
-    note = f"left out: {', '.join(left[:3])}" if left else parts[0].note
-    return [replace(parts[0], note=note), *parts[1:]]
 
 
 def _span(array: np.ndarray) -> tuple[float, float]:

@@ -13,7 +13,7 @@ from PIL import Image
 
 from ...errors import UserError
 from .parts import SPLITS
-from .splits import is_neutral, is_split
+from .splits import besides, is_neutral, is_split, speaks_of_splits, split_of
 
 # Formats left out: EPS starts another program, the others hold no pictures that Pillow itself can read.
 LEFT_OUT = {"EPS", "WMF", "BUFR", "GRIB", "HDF5", "MPEG"}
@@ -29,7 +29,7 @@ HINTS = {  # what to do about a file that is no picture as it is, by the ending 
     ".csv": "a table: name the file itself if it holds pixels",
     **dict.fromkeys((".mat", ".h5", ".hdf5", ".pkl", ".parquet", ".dcm", ".exr", ".tfrecord"), "save as .npy or .png"),
 }
-SHOWN = 3  # names of files in a message
+SHOWN, MANY = 3, 10  # names of files in a message, and of classes
 UNLABELLED = "a split with such has no labels"
 
 
@@ -78,7 +78,7 @@ def find(folder: Path) -> Listing:
         found.others[f"folder that cannot be read: {Path(error.filename).relative_to(folder)}"] += 1
 
     for where, folders, names in os.walk(folder, onerror=unreadable, followlinks=True):
-        folders[:] = [name for name in sorted(folders) if not name.startswith(".")]
+        folders[:] = [name for name in sorted(folders) if not name.startswith(".") and name != "__MACOSX"]
         again = [name for name in folders if not _is_new(where, name, seen)]
         found.others.update(f"folder met before: {Path(where, name).relative_to(folder)}" for name in again)
         folders[:] = [name for name in folders if name not in again]
@@ -124,16 +124,17 @@ def told_by_folders(names: list[str], splits: bool | None) -> Told:
     parts, remarks = _without_common([PurePosixPath(name).parts for name in names]), []
     given = np.full(len(names), -1)
     tops = sorted({path[0] if len(path) > 1 else "" for path in parts})
-    called = {top: is_split(top) for top in tops}
-    if splits is not False and any(called.values()):
-        of_each = [called[path[0] if len(path) > 1 else ""] for path in parts]
-        _refuse_doubtful(called)
-        given = np.array([SPLITS.index(split) for split in of_each])
-        remarks.append(f"splits by folders: {', '.join(f'{top} is {called[top]}' for top in tops)}")
-        for split in {*of_each}:
-            inside = [k for k, other in enumerate(of_each) if other == split]
-            for k, path in zip(inside, _without_common([parts[k][1:] for k in inside], is_neutral), strict=True):
-                parts[k] = path
+    if splits is not False:
+        _refuse_deeper(parts)
+        if called := called_like_splits(tops):
+            of_each = [called[path[0]] for path in parts]
+            given = np.array([SPLITS.index(split) for split in of_each])
+            remarks.append(f"splits by folders: {', '.join(f'{top} is {called[top]}' for top in tops)}")
+            for split in {*of_each}:
+                inside = [k for k, other in enumerate(of_each) if other == split]
+                below = _without_common([parts[k][1:] for k in inside], lambda name: name in tops or is_neutral(name))
+                for k, path in zip(inside, below, strict=True):
+                    parts[k] = path
     classes: list[str | None] = [path[0] if len(path) > 1 else None for path in parts]
     found = {name for name in classes if name is not None}
     strays = [name for name, of in zip(names, classes, strict=True) if of is None]
@@ -141,8 +142,12 @@ def told_by_folders(names: list[str], splits: bool | None) -> Told:
         if found and strays:
             remarks.append(f"no labels: but one folder, {', '.join(found)}, beside {len(strays):,} pictures in none")
         classes = [None] * len(names)
-    elif strays:
-        remarks.append(f"{len(strays):,} pictures lie in no folder of a class, {strays[0]} for one: {UNLABELLED}")
+    else:
+        deeper = " (folders below them do not count)" if any(len(path) > 2 for path in parts) else ""
+        more = f", ... {len(found):,} in all" if len(found) > MANY else ""
+        remarks.append(f"classes by folders: {', '.join(sorted(found)[:MANY])}{more}{deeper}")
+        if strays:
+            remarks.append(f"{len(strays):,} pictures lie in no folder of a class, {strays[0]} for one: {UNLABELLED}")
     return Told(given, classes, remarks)
 
 
@@ -153,15 +158,35 @@ def _without_common(paths: list[tuple[str, ...]], only: Callable[[str], bool] = 
     return paths
 
 
-def _refuse_doubtful(called: dict[str, str | None]) -> None:
-    """Raise UserError unless every folder is called like another split, one of them for training."""
-    splits = list(called.values())
-    others = [top or "the pictures beside it" for top, split in called.items() if split is None]
-    twice = [top for top, split in called.items() if split and splits.count(split) > 1]
-    if others or twice or "train" not in splits:
-        what = f"{' and '.join(twice[:3])} alike" if twice else "none train"
-        what = f"not {', '.join(others[:3])}" if others else what
+def called_like_splits(tops: list[str]) -> dict[str, str]:
+    """Return which splits the folders are, "" standing for no folder; nothing where none is called like a split.
+
+    They are splits if their names say no more than that, or if they say besides all the same: seg_train, seg_test.
+    Raises UserError where some folders are called like splits, but not all of them like one of their own.
+    """
+    if not any(speaks_of_splits(top) for top in tops):
+        return {}
+    called = {top: is_split(top) for top in tops}
+    if None in called.values() and len({besides(top) for top in tops}) == 1:
+        called = {top: split_of(top) for top in tops}
+    if len({*called.values()} - {None}) == len(tops) and "train" in called.values():
+        return {top: split for top, split in called.items() if split}
+    one = next(top for top in tops if speaks_of_splits(top))
+    others = [top or "the pictures beside them" for top in tops if top != one]
+    what = (
+        f"what is {', '.join(others[:3])}" if None in called.values() or "train" in called.values() else "none is train"
+    )
+    raise UserError(
+        f"the folder {one} is called like a split, but {what}? Call them train, valid and test, or name one of them "
+        "alone, or, if they are classes, add the option splits=0"
+    )
+
+
+def _refuse_deeper(parts: list[tuple[str, ...]]) -> None:
+    """Raise UserError where the splits lie below several other folders."""
+    below = {is_split(path[1]): path[:2] for path in parts if len(path) > 2}
+    if "train" in below and len({*below} - {None}) > 1 and not any(map(is_split, {path[0] for path in parts})):
         raise UserError(
-            f"folders are called like splits, {next(top for top in called if called[top])} for one, but {what}: call "
-            "them train, valid and test, or name one of them alone, or, if they are classes, add the option splits=0"
+            f"there are splits in several folders, as {'/'.join(below['train'])}: name one of them, or, if those above "
+            "are classes, add the option splits=0"
         )

@@ -1,20 +1,22 @@
 """Files of NumPy's, .npy and .npz: never a pickle."""
 
+import contextlib
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from ...errors import UserError, one_line, reason
-from .options import PREFIX, Options
+from .options import Options, again
 from .parts import SPLITS, Part
-from .splits import split_of, words
+from .splits import speaks_of_splits, split_of, words
 
 MOST = 8 << 30  # bytes of an array in an .npz, which must be in memory at once
 LABELS = {"y", "label", "labels", "target", "targets", "class", "classes", "lab"}  # what labels are called
 FEWEST_PIXELS = 4  # columns of an array of flat images
+MANY = 10  # arrays of one size, which are rather pictures than classes
 
 
 def read(path: Path, options: Options) -> list[Part]:
@@ -22,14 +24,23 @@ def read(path: Path, options: Options) -> list[Part]:
 
     Raises UserError where the file is damaged, and where it cannot be told which array is meant.
     """
-    try:
+    with _refusal(path):
         return _read(path, options)
+
+
+@contextlib.contextmanager
+def _refusal(path: Path) -> Iterator[None]:
+    """Turn what goes wrong with a file of NumPy's into a UserError."""
+    try:
+        yield
     except UserError:
         raise
     except MemoryError:
         raise UserError(f"{path} is too large for the memory; save it as .npy") from None
     except Exception as error:  # damaged files make NumPy raise nearly anything
-        raise UserError(f"{path} cannot be read as an array: {reason(error)}") from error
+        objects = "pickle" in str(error) or "objects" in str(error)
+        why = "it holds Python objects, which are never loaded" if objects else reason(error)
+        raise UserError(f"{path} cannot be read as an array: {why}; save its images again, as numbers") from error
 
 
 def _read(path: Path, options: Options) -> list[Part]:
@@ -56,18 +67,29 @@ def _read(path: Path, options: Options) -> list[Part]:
 
 def read_several(path: Path, files: list[Path], options: Options) -> list[Part]:
     """Return the images in the .npy files of a folder: named like the arrays of an .npz, or a file for each class."""
-    found = {file.stem: _read(file, Options())[0].array for file in files}
+    found = {file.stem: read(file, Options())[0].array for file in files}
     shapes = {name: array.shape for name, array in found.items()}
-    splits = [split_of(name) for name in found]
-    if any(LABELS & {*words(name)} for name in found) or len({*splits} - {None}) > 1:
+    called = sum(speaks_of_splits(name) for name in found)  # one may be a class: a train can be drawn
+    if options.key or options.labels or called > 1 or any(LABELS & {*words(name)} for name in found):
         chosen = _chosen(path, shapes, options)
-        if left := set(found) - {name for pair in chosen.values() for name in pair}:
+        left = set(found) - {name for pair in chosen.values() for name in pair}
+        if left and not options.key:
             raise UserError(
                 f"{path} holds {', '.join(sorted(left)[:3])} besides: move what is not to be used elsewhere"
             )
         return _parts(path, chosen, shapes, found.__getitem__)
     if any(len(shape) < 2 for shape in shapes.values()):
         raise UserError(f"{path} holds arrays that are no images: name the file of the images")
+    if (
+        len(found) >= MANY
+        and len({*shapes.values()}) == 1
+        and not options.size
+        and len(next(iter(shapes.values()))) == 2
+    ):
+        rows = again(path, options, "size=WIDTHxHEIGHT")
+        raise UserError(
+            f"{path} holds {len(found)} arrays {shapes[files[0].stem]}: one picture each? Stack them; else {rows}"
+        )
     note = f"each of {len(found):,} files is taken as a class: {', '.join(list(found)[:5])}"
     parts = [Part(array, np.full(len(array), name)) for name, array in found.items()]
     return [replace(parts[0], note=note), *parts[1:]]
@@ -90,10 +112,8 @@ def _parts(path: Path, chosen: dict, shapes: dict[str, tuple[int, ...]], get: Ca
 def _chosen(path: Path, shapes: dict[str, tuple[int, ...]], options: Options) -> dict:
     """Return by split, or None, the names of the arrays of images and of their labels, which may be None."""
     held = ", ".join(f"{name} {shape}" for name, shape in shapes.items())
-    name = f"{PREFIX}{path}"
-    unclear = UserError(
-        f"{path} holds {one_line(held) or 'nothing'}; choose the images by '{name}?key=NAME', labels by '&labels=NAME'"
-    )
+    way = again(path, options, "key=NAME&labels=NAME", key=None, labels=None)
+    unclear = UserError(f"{path} holds {one_line(held) or 'nothing'}; choose the images, and labels if any, by {way}")
     for name in filter(None, (options.key, options.labels)):
         if name not in shapes:
             raise unclear

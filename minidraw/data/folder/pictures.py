@@ -26,7 +26,8 @@ LARGEST, USUAL = 128, 64  # pixels: the longest side that is kept as it is; that
 ALIKE, MOST = 0.1, 0.9  # aspects that differ by less are alike; if that many are, it is the aspect of all
 FAINT = 0.05  # of white: a figure that differs from its ground by less cannot be seen
 LOST = 0.1  # a picture of which more than this share is cut away is told of
-SAMPLED = 8 << 20  # bytes at either end of a file that stand for its content
+BITS = 258  # the tag of a TIFF file for the bits of a channel
+READ = 1 << 20  # bytes at once
 SOME = 200  # transparent pictures that decide on the ground of all
 FEW = 10  # files, below which their frames are divided among the splits, and not the files
 PAGES = ("TIFF",)  # formats whose frames are pictures of their own
@@ -124,11 +125,10 @@ class Pictures:
     def _look(self, name: str, _: int) -> Seen:
         """Return what is to be known of a picture before its pixels are needed."""
         with open(self.path / name, "rb") as file:
-            length = os.fstat(file.fileno()).st_size
-            head = file.read(SAMPLED)
-            digest = hashlib.sha256(b"%d" % length + head)
-            file.seek(max(SAMPLED, length - SAMPLED))
-            digest.update(file.read(SAMPLED))
+            digest, head = hashlib.sha256(), b""
+            while block := file.read(READ):
+                digest.update(block)
+                head = head or block
             file.seek(0)
             with Image.open(file, formats=tuple(formats())) as picture:
                 pages = picture.format in PAGES
@@ -201,6 +201,8 @@ class Pictures:
             )
         if not deep:
             given = options.black is not None or options.white is not None
+            if given and max(abs(black), abs(options.white or 0.0)) > 255:
+                raise UserError(f"{self.path} holds pictures of 8 bits, or read as such: white and black are 0 to 255")
             return 0.0, None, (black, 255.0 if options.white is None else options.white) if given else None
         spans = np.array([one.values for one in deep])  # (files, 2)
         if not np.isfinite(spans).all():
@@ -208,6 +210,8 @@ class Pictures:
             raise UserError(f"{self.path / one.name} has pixels that are no numbers, or infinite; mend it")
         lowest, highest = float(spans.min()), float(spans.max())
         white = level(highest) if options.white is None else options.white
+        if lowest == highest:
+            raise UserError(f"all values in the pictures of {self.path} are {lowest:g}: there is nothing to be seen")
         if white is None or not fits(lowest, highest, black, white):
             hint = again(self.path, options, black=min(lowest, 0.0), white=highest)
             raise UserError(
@@ -283,8 +287,9 @@ def cut_away(size: tuple[int, int], target: tuple[int, int]) -> float:
 
 
 def _is_reduced(head: bytes, picture: Image.Image) -> bool:
-    """Tell whether a PNG file beginning so has 16 bits where Pillow gives 8."""
-    return picture.format == "PNG" and head[24:25] == b"\x10" and picture.mode not in DEEP
+    """Tell whether a picture, whose file begins so, has 16 bits where Pillow gives 8."""
+    bits = getattr(picture, "tag_v2", {}).get(BITS, (head[24] if picture.format == "PNG" and len(head) > 24 else 8,))
+    return max(bits) > 8 and picture.mode not in DEEP
 
 
 def _bar(what: str, total: int):

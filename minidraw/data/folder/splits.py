@@ -49,6 +49,22 @@ def is_split(folder: str) -> str | None:
     return split_of(" ".join(stems)) if len(told) == 1 else None
 
 
+def speaks_of_splits(name: str) -> bool:
+    """Tell whether one of the words of a name is that of a split."""
+    stems = {word.rstrip("0123456789") or word for word in words(name)}
+    return any(stems & {*known} for known in WORDS.values())
+
+
+def besides(name: str) -> tuple[str, ...]:
+    """Return the words of a name that are not those of a split.
+
+    >>> besides("DIV2K_train_HR"), besides("trainA"), besides("Final_Test")
+    (('div2k', 'hr'), ('a',), ('final',))
+    """
+    stems = [word.rstrip("0123456789") or word for word in words(name)]
+    return tuple(stem for stem in stems if not speaks_of_splits(stem))
+
+
 def is_neutral(folder: str) -> bool:
     """Tell whether the name of a folder in a split says no more than that of the split."""
     return is_split(folder) is not None or {*words(folder)} <= NEUTRAL
@@ -101,11 +117,11 @@ def classes_of(labels: list[np.ndarray]) -> tuple[np.ndarray, tuple[str, ...]] |
             part = part.argmax(axis=1)
         if part.ndim != 1:
             return f"of shape {part.shape}"
-        if part.dtype.kind == "f" and np.isfinite(part).all() and (part == np.rint(part)).all():
+        if part.dtype.kind == "f" and (np.abs(part) < 1 << 53).all() and (part == np.rint(part)).all():
             part = part.astype(np.int64)
         if part.dtype.kind not in "iubUS":
             return f"of type {part.dtype}"
-        columns.append(part.astype(str) if part.dtype.kind == "S" else part)
+        columns.append(np.char.decode(part, "utf-8", "replace") if part.dtype.kind == "S" else part)
     if len({part.dtype.kind in "iub" for part in columns}) > 1:
         return "numbers here and texts there"
     together = np.concatenate(columns)

@@ -7,7 +7,7 @@ import struct
 import numpy as np
 from PIL import Image, ImageDraw
 
-from minidraw.data.folder import arrays, listing, options, pictures
+from minidraw.data.folder import arrays, files, listing, options, pictures
 from minidraw.pictures import photos
 from minidraw.pictures.writers import read_note, write_png
 
@@ -25,12 +25,16 @@ def folder_name(data: bytes) -> None:
 def look(content: bytes, name: str) -> None:
     """Read a file of arrays as images."""
     path, wanted = put(content, name), options.Options()
-    found = arrays.Arrays(path, arrays.read(path, wanted), wanted)
+    found = arrays.Arrays(path, files.read(path, wanted), wanted)
     images = found.take(np.arange(len(found))[::-1][:3])
     assert images.dtype == np.uint8 and images.shape[1:] == found.shape
 
 
-ARRAYS = (np.arange(0, 240, 20, "u1").reshape(3, 2, 2), np.eye(4, dtype=">f8")[None], np.asfortranarray(np.tile(np.eye(5, dtype="?"), (2, 3, 1, 1))))
+ARRAYS = (
+    np.arange(0, 240, 20, "u1").reshape(3, 2, 2),
+    np.eye(4, dtype=">f8")[None],
+    np.asfortranarray(np.tile(np.eye(5, dtype="?"), (2, 3, 1, 1))),
+)
 
 
 @target(lambda: [npy(array) for array in ARRAYS])
