@@ -4,7 +4,6 @@ import contextlib
 import hashlib
 import os
 import warnings
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -20,15 +19,16 @@ from ..prepared import progress
 from .listing import Listing, formats, named, told_by_folders
 from .options import Options, again
 from .preparation import DEEP, GREY, SEEN_ON, Preparation, fits, ground_for, level, light_seen
+from .sizes import by, common_size, cut_away
 from .splits import numbered
 
-LARGEST, USUAL = 128, 64  # pixels: the longest side that is kept as it is; that of other pictures
-ALIKE, MOST = 0.1, 0.9  # aspects that differ by less are alike; if that many are, it is the aspect of all
 FAINT = 0.05  # of white: a figure that differs from its ground by less cannot be seen
 LOST = 0.1  # a picture of which more than this share is cut away is told of
 BITS = 258  # the tag of a TIFF file for the bits of a channel
 READ = 1 << 20  # bytes at once
 SOME = 200  # transparent pictures that decide on the ground of all
+LARGE = 200 * 200  # pixels; of smaller pictures, threads keep each other waiting
+PART = 32  # pictures that a core takes at once
 FEW = 10  # files, below which their frames are divided among the splits, and not the files
 PAGES = ("TIFF",)  # formats whose frames are pictures of their own
 FILMS = ("GIF", "PNG", "WEBP", "AVIF")  # and those whose frames are mostly alike
@@ -71,7 +71,7 @@ class Pictures:
     def __init__(self, path: Path, listing: Listing, options: Options):
         if wrong := [name for name in ("key", "labels", "axes") if getattr(options, name) is not None]:
             raise UserError(f"{wrong[0]} is for files of arrays, but {path} is a folder of pictures")
-        self.path, self.options = path, options
+        self.path, self.options, self.cores = path, options, 1
         self.broken = dict(listing.broken)  # names and reasons
         files = [(name, 0) for name in listing.pictures]
         seen = [one for one in self._each(self._look, files, f"looking at {path}") if one]
@@ -81,6 +81,8 @@ class Pictures:
         if not seen:
             raise UserError(f"{path} holds no picture that can be read: {named(self.broken)}")
         self.known = dict(self.broken)
+        if np.mean([np.prod(size) for one in seen for size in one.sizes]) > LARGE:
+            self.cores = os.cpu_count() or 1
         self.remarks: list[str] = []
         self.preparation = self._decide(seen)
         self.shape = self.preparation.shape
@@ -102,24 +104,29 @@ class Pictures:
             raise Unreadable(self.path, self.broken, self.options)
 
     def _each(self, job: Callable, items: Sequence[tuple[str, int]], what: str = "") -> list[Any]:
-        """Return what a job makes of every (name, frame), on every core; None where it fails, which makes it broken."""
+        """Return what a job makes of every (name, frame), on some cores; None where it fails, which makes it broken."""
 
-        def attempt(item: tuple[str, int]) -> Any:
-            try:
-                return job(*item)
-            except Exception as error:  # damaged pictures make Pillow raise nearly anything
-                return error
+        def attempt(some: Sequence[tuple[str, int]]) -> list[Any]:
+            results: list[Any] = []
+            for item in some:
+                try:
+                    results.append(job(*item))
+                except Exception as error:  # damaged pictures make Pillow raise nearly anything
+                    results.append(error)
+            return results
 
-        made = []
-        with warnings.catch_warnings(), ThreadPoolExecutor(os.cpu_count()) as pool, _bar(what, len(items)) as bar:
+        made: list[Any] = []
+        parts = [items[k : k + PART] for k in range(0, len(items), PART)]
+        with warnings.catch_warnings(), ThreadPoolExecutor(self.cores) as pool, _bar(what, len(items)) as bar:
             warnings.simplefilter("ignore")  # of odd but readable files
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            for (name, _), result in zip(items, pool.map(attempt, items), strict=True):
-                if isinstance(result, Exception):
-                    unknown = isinstance(result, Image.UnidentifiedImageError)
-                    self.broken[name] = "no picture" if unknown else reason(result)
-                made.append(None if isinstance(result, Exception) else result)
-                bar.update()
+            for some, results in zip(parts, pool.map(attempt, parts), strict=True):
+                for (name, _), result in zip(some, results, strict=True):
+                    if isinstance(result, Exception):
+                        unknown = isinstance(result, Image.UnidentifiedImageError)
+                        self.broken[name] = "no picture" if unknown else reason(result)
+                    made.append(None if isinstance(result, Exception) else result)
+                bar.update(len(some))
         return made
 
     def _look(self, name: str, _: int) -> Seen:
@@ -180,9 +187,9 @@ class Pictures:
         size, fit = options.size or common_size(found), options.fit or "crop"
         if others := [other for other in found if other != size]:
             least, *_, most = sorted({*others}, key=lambda size: (size[0] * size[1], size)) * 2
-            of = _by(least) if len({*others}) == 1 else f"{len({*others}):,} sizes, {_by(least)} to {_by(most)}"
+            of = by(least) if len({*others}) == 1 else f"{len({*others}):,} sizes, {by(least)} to {by(most)}"
             count = "" if len(others) == len(found) else f": {len(others):,} of {len(found):,}"
-            self.remarks.append(f"resized to {_by(size)} pixels{count} from {of} (size=WIDTHxHEIGHT)")
+            self.remarks.append(f"resized to {by(size)} pixels{count} from {of} (size=WIDTHxHEIGHT)")
         if fit == "crop" and (cut := [lost for other in found if (lost := cut_away(other, size)) > LOST]):
             self.remarks.append(
                 f"cropped: of {len(cut):,} of {len(found):,} pictures more than a tenth is cut away, up to "
@@ -261,31 +268,6 @@ class Pictures:
         self.remarks += [*told.remarks, *([f"the folders are no classes: {remark}"] if remark else [])]
 
 
-def common_size(sizes: list[tuple[int, int]]) -> tuple[int, int]:
-    """Return the size (width, height) for pictures of these sizes.
-
-    It is their own if all have one and it is small, else a shrunken one of their common aspect, or, where they have
-    none, a square.
-    """
-    (size, count), *_ = Counter(sizes).most_common()
-    if count == len(sizes) and max(size) <= LARGEST:
-        return size
-    widths, heights = np.array(sizes).T
-    aspects = widths / heights
-    aspect = float(np.median(aspects))
-    if np.mean(np.abs(np.log(aspects / aspect)) < ALIKE) < MOST:
-        return (min(USUAL, int(np.median(np.minimum(widths, heights)))),) * 2
-    longer = min(USUAL, int(np.median(np.maximum(widths, heights))))
-    width, height = (longer, longer / aspect) if aspect > 1 else (longer * aspect, longer)
-    return max(1, round(width)), max(1, round(height))
-
-
-def cut_away(size: tuple[int, int], target: tuple[int, int]) -> float:
-    """Return the share of a picture of `size` that the largest central part of another aspect leaves out."""
-    ratio = size[0] * target[1] / (size[1] * target[0])
-    return 1 - min(ratio, 1 / ratio)
-
-
 def _is_reduced(head: bytes, picture: Image.Image) -> bool:
     """Tell whether a picture, whose file begins so, has 16 bits where Pillow gives 8."""
     bits = getattr(picture, "tag_v2", {}).get(BITS, (head[24] if picture.format == "PNG" and len(head) > 24 else 8,))
@@ -294,7 +276,3 @@ def _is_reduced(head: bytes, picture: Image.Image) -> bool:
 
 def _bar(what: str, total: int):
     return progress(total, what) if what else tqdm(disable=True)
-
-
-def _by(size: tuple[int, int]) -> str:
-    return f"{size[0]}x{size[1]}"
