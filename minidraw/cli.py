@@ -140,7 +140,8 @@ def load_known(given: str | None, recorded: str, data_dir: str | None, seed: int
     if given is None and not data_sets.is_known(recorded):
         raise UserError(f"this run is of {recorded!r}, data that a program gave it: name a data set with --data")
     if given is None and recorded.startswith(PREFIX) and not parse(recorded)[0].exists():
-        raise UserError(f"this run is of {recorded}, which is not there any more: say where it is, --data {PREFIX}PATH")
+        way = f"{PREFIX}PATH{parse(recorded)[1].text()}"
+        raise UserError(f"this run is of {recorded}, which is not there any more: say where it is, --data '{way}'")
     return data_sets.load(given or recorded, data_dir, seed=seed)
 
 
@@ -154,7 +155,7 @@ def given_images(options: argparse.Namespace, checkpoint: Checkpoint, network: D
             raise UserError("-n, --data and --data-dir choose images of a data set: give either them or pictures")
         images, notes = [], []
         for path in options.images:
-            if preparation := checkpoint.data.get("preparation"):
+            if (preparation := checkpoint.data.get("preparation")) and not options.whole:
                 image, done = read_prepared(path, Preparation(**preparation))
             elif draws_digits(network) and not options.whole:
                 image, done = read_digit(path)

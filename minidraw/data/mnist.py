@@ -61,6 +61,7 @@ def load(places: Places, seed: int = 0, spec: Spec = OFFICIAL) -> Dataset:
         Images(x_test[:, None], y_test),
         "MNIST (LeCun, Cortes, Burges 1998), grey; validation: the last 10,000 images of the training file",
         classes=tuple("0123456789"),
+        identity=f"MNIST {' '.join(file.sha256 for file in spec.files)}",
     )
 
 

@@ -24,6 +24,7 @@ from .download import download, unfinished
 from .official import File, is_official, not_official, stamp
 from .places import Places
 
+MOST_TOLD = 16 << 20  # bytes of what is said behind an array
 ABOUT = "about"  # the key, beside those of a source
 ABANDONED = 600  # seconds without a byte after which an unfinished file counts as left behind
 # What is made of a file: the number of rows, and then blocks of them, (first row, uint8 (k, *row)), in any order.
@@ -101,7 +102,7 @@ def read_with(path: Path, source: dict, row: tuple[int, ...] | None = None) -> t
         offset = file.tell()
         if dtype == np.uint8 and shape[1:] == (row or shape[1:]) and min(shape, default=0) > 0:
             file.seek(offset + math.prod(shape))
-            told = json.loads(file.read(1 << 20))
+            told = json.loads(file.read(MOST_TOLD))
             about = told.pop(ABOUT, {})
             if told == source:
                 return np.asarray(np.memmap(path, np.uint8, "r", offset, shape)), about

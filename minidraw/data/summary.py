@@ -7,7 +7,7 @@ import hashlib
 
 import numpy as np
 
-from ..errors import UserError
+from ..errors import LONGEST, UserError, one_line
 from .images import Dataset, spread
 
 SPLITS = {"train": "training", "valid": "validation", "test": "test"}
@@ -32,14 +32,15 @@ def summarize(data: Dataset) -> dict:
                 f"the {SPLITS[name]} images of {data.name} have values from {least:g} to {largest:g}, not in [0, 1]"
             )
         seen = {"images": len(split), "least": least, "largest": largest, "mean": float(images.mean())}
-        if split.labels is not None:
-            seen["labels"] = np.bincount(split.labels, minlength=len(data.classes or ())).tolist()
+        labels = getattr(split, "labels", None)
+        if labels is not None:
+            seen["labels"] = np.bincount(labels, minlength=len(data.classes or ())).tolist()
         splits[name] = seen | {"looked_at": len(images)}
         if name == "train":
             remarks += [f"warning: {warning}" for warning in _warnings(images)]
         if not data.identity:
             digest.update(np.ascontiguousarray(images))
-            digest.update(b"" if split.labels is None else np.ascontiguousarray(split.labels))
+            digest.update(b"" if labels is None else np.ascontiguousarray(labels))
     shape = [int(length) for length in data.train.shape]
     digest.update(repr((shape, {name: seen["images"] for name, seen in splits.items()})).encode())
     return {
@@ -58,7 +59,9 @@ def _warnings(images: np.ndarray) -> list[str]:
     if len(images) > 1 and np.ptp(images, axis=0).max() == 0:
         return ["all images are equal; is that what they show?"]
     if images.shape[1] == 3 and (images == images[:, :1]).all():
-        return ["the images are grey in three equal channels; grey=1 trains on one, in a third of the time"]
+        return [
+            "the three channels of the images are equal: one would do, in a third of the time (of pictures, grey=1)"
+        ]
     return []
 
 
@@ -73,7 +76,7 @@ def lines(summary: dict) -> list[str]:
         told.append(
             f"{SPLITS[name]}: {seen['images']:,} images, {W}x{H}, {kind}; {values}; {_labels(summary['classes'], seen)}"
         )
-    return told + summary["remarks"]
+    return [one_line(line, LONGEST) for line in told + summary["remarks"]]
 
 
 def _labels(classes: list[str] | None, seen: dict) -> str:

@@ -87,7 +87,15 @@ def load(places: Places, seed: int = 0, files: tuple[File, File, File] = (TRAIN,
         Crops(pixels, valid),
         Crops(tested, np.arange(len(tested))),
         _note(wanted, prepared, held, extra),
+        identity=_identity(wanted, prepared),
     )
+
+
+def _identity(files: tuple[File, ...], prepared: list[Prepared]) -> str:
+    """Return what stands for the content of official files, however Pillow rounds; "" where some are not official."""
+    if not all(part.official for part in prepared):
+        return ""
+    return f"SVHN {VERSION} {' '.join(file.sha256 for file in files)}"
 
 
 def _note(files: tuple[File, ...], prepared: list[Prepared], held: int, extra: File) -> str:

@@ -48,6 +48,5 @@ def load(places: Places, seed: int = 0, spec: mnist.Spec = mnist.OFFICIAL) -> Da
     """
     digits = mnist.load(mnist.places_of(places), spec=spec)
     train, valid, test = (TwoDigits(split.pixels[:, 0]) for split in (digits.train, digits.valid, digits.test))
-    return Dataset(
-        "two_digits", train, valid, test, note=f"two digits an image, put there at every draw, of {digits.note}"
-    )
+    note = f"two digits an image, put there at every draw, of {digits.note}"
+    return Dataset("two_digits", train, valid, test, note, identity=f"two digits 1 of {digits.identity}")

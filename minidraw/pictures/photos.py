@@ -13,6 +13,7 @@ from PIL import Image
 from scipy import ndimage
 
 from ..backend import to_host
+from ..data.folder.listing import formats
 from ..data.folder.preparation import Preparation, flat, ground_for, light_seen
 from ..errors import UserError, reason
 from ..files import is_endless
@@ -174,7 +175,7 @@ def _opened(path: str) -> Iterator[Image.Image]:
     if is_endless(path):
         raise UserError(f"cannot read the picture {path}: it is no file; save the picture as one first")
     try:
-        with warnings.catch_warnings(), Image.open(path) as picture:
+        with warnings.catch_warnings(), Image.open(path, formats=tuple(formats())) as picture:
             warnings.simplefilter("ignore")
             if picture.width * picture.height > MOST_PIXELS:
                 raise UserError(f"it has {picture.width}x{picture.height} pixels; make it smaller first")

@@ -114,8 +114,11 @@ class ClassifyingTask(Task):
     noisy = False
 
     def __init__(self, model: Any, data: Dataset):
-        if data.train.labels is None:
-            raise UserError(f"{data.name} has no labels, and a classifier learns from labels; choose another --data")
+        if any(getattr(split, "labels", None) is None for split in (data.train, data.valid)):
+            raise UserError(
+                f"{data.name} has no labels for training and validation, and a classifier learns from labels; choose "
+                "another --data"
+            )
         super().__init__(model, data)
 
     def prepare(self, rng: np.random.Generator) -> None:

@@ -299,3 +299,39 @@ def test_a_run_records_the_absolute_path(tmp_path, monkeypatch, name):
     recorded = data.load(name).name
     monkeypatch.chdir("/")
     assert recorded.startswith(f"folder:{tmp_path}/a") and pixels(data.load(recorded)).shape[0] == 10
+
+
+def test_too_few_to_hold_some_out(tmp_path):
+    fill(tmp_path / "a" / "train", 1)
+    for i in range(30, 42):
+        noise(i).save(put(tmp_path / "a" / "test", f"{i}.png", b""))
+    assert "holds no images for valid, nor enough training images" in refusal(load, tmp_path / "a")
+
+
+def test_drawings_of_a_run_are_no_images_of_the_folder(tmp_path):
+    images = fill(tmp_path / "a")
+    for name in ("config.json", "checkpoint.npz"):
+        put(tmp_path / "a" / "run", name, b"")
+    noise(99).save(tmp_path / "a" / "run" / "samples.png")
+    dataset = load(tmp_path / "a")
+    assert_same_images(dataset, images)
+    assert "left out: 1 folder of a run of minidraw" in dataset.remarks
+
+
+def test_many_kinds_of_files_are_summed_up(tmp_path):
+    fill(tmp_path / "a")
+    for k in range(300):
+        put(tmp_path / "a", f"log.{k:04}{'x' * 150}", b"")
+    (told,) = [remark for remark in load(tmp_path / "a").remarks if remark.startswith("left out")]
+    assert told.endswith(", 290 of other kinds")
+
+
+def test_the_same_images_are_the_same_however_they_are_asked_for(tmp_path):
+    fill(tmp_path / "a", mode="L")
+    first = load(tmp_path / "a").identity
+    assert load(tmp_path / "a", "?grey=1").identity == load(tmp_path / "a", "?broken=skip&size=9x7").identity == first
+    assert load(tmp_path / "a", "?binarize=1").identity != first
+    np.save(tmp_path / "x.npy", IMAGES[..., 0])
+    first = load(tmp_path / "x.npy").identity
+    others = {load(tmp_path / "x.npy", options).identity for options in ("?white=300", "?axes=nwh", "?binarize=1")}
+    assert len(others | {first}) == 4

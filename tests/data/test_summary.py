@@ -47,7 +47,7 @@ def test_what_is_suspicious_is_said():
     equal = np.full((90, 3, 4, 5), 255, np.uint8)
     assert "warning: all images are equal; is that what they show?" in lines(summarize(dataset(equal)))
     grey = np.repeat(PIXELS[:, :1], 3, axis=1)
-    assert any("three equal channels; grey=1" in line for line in lines(summarize(dataset(grey))))
+    assert any("three channels of the images are equal" in line for line in lines(summarize(dataset(grey))))
     assert not any("warning" in line for line in lines(summarize(dataset())))
 
     class Signed(Images):
@@ -76,3 +76,21 @@ def test_a_fingerprint_tells_other_data():
     known = [fingerprint(summarize(dataset(pixels, identity="a"))) for pixels in (PIXELS, pixels)]
     assert difference(*known) == "", "what has an identity is not looked at"
     assert difference(known[0], fingerprint(summarize(dataset(identity="b")))) == "as many images, but others"
+
+
+def test_names_do_a_terminal_no_harm():
+    told = lines(summarize(dataset(classes=("a\x1b[31mb\nc", "d", "e"), remarks=("left out: \x1b[2J",))))
+    assert len(told) == 4 and not any("\x1b" in line or "\n" in line for line in told)
+
+
+def test_a_split_may_do_without_labels():
+    class Bare:
+        shape = (3, 4, 5)
+
+        def __len__(self):
+            return 10
+
+        def batch(self, indices, rng=None):
+            return np.zeros((len(indices), *self.shape), np.float32)
+
+    assert lines(summarize(dataclasses.replace(dataset(), test=Bare())))[2].endswith("no labels")

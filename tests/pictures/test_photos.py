@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
+from minidraw.errors import UserError
 from minidraw.pictures import photos
 
 SEVEN = [((0, 0), (1, 0)), ((1, 0), (0.4, 1))]
@@ -116,3 +117,15 @@ def test_a_picture_of_28_by_28_is_taken_as_it_is(plain):
 @pytest.mark.parametrize("size", [(1, 1), (3, 2), (1, 900), (900, 1)])
 def test_pictures_of_any_shape(size):
     read(np.random.default_rng(0).integers(0, 256, size, np.uint8))
+
+
+def test_postscript_starts_no_program(tmp_path, monkeypatch):
+    from PIL import EpsImagePlugin
+
+    called = []
+    monkeypatch.setattr(EpsImagePlugin, "Ghostscript", lambda *_, **__: called.append(1))
+    for name in ("a.eps", "a.png"):
+        (tmp_path / name).write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n")
+        with pytest.raises(UserError, match="cannot read the picture"):
+            photos.read_picture(str(tmp_path / name), (1, 8, 8), on_black=False)
+    assert not called

@@ -52,7 +52,7 @@ def test_a_folder_may_move_but_not_change(tmp_path, capsys):
     shutil.move(tmp_path / "a", tmp_path / "b")
     again = ("--resume", "--out", tmp_path / "run", "--threads", 1)
     assert run("train", *again) == 2 and run("evaluate", tmp_path / "run") == 2
-    assert capsys.readouterr().err.count("which is not there any more: say where it is, --data folder:PATH") == 2
+    assert capsys.readouterr().err.count("which is not there any more: say where it is, --data 'folder:PATH'") == 2
     assert run("train", *again, "--steps", 9, "--data", f"folder:{tmp_path / 'b'}") == 0
     assert checkpoints.load(tmp_path / "run").experiment.train.data == f"folder:{tmp_path / 'b'}"
     fill(tmp_path / "c", 59)
@@ -165,3 +165,22 @@ def test_renumbered_labels_belong_to_a_copy():
     other = renumbered(own, ("a", "b", "c"))
     assert other.train.labels.tolist() == [1, 0, 0, 1] and split.labels.tolist() == [0, 1, 1, 0]
     assert renumbered(own, ("b", "a")) is own
+
+
+def test_a_classifier_needs_labels_to_validate_with(tmp_path, capsys):
+    images = np.random.default_rng(0).integers(0, 256, (40, 12, 12), np.uint8)
+    np.savez(tmp_path / "x.npz", x_train=images, y_train=np.arange(40) % 3, x_val=images[:10])
+    small = ("--set=glimpses=2", "--set=hidden_size=12", "--set=read_size=4", "--batch-size=16", "--threads=1")
+    arguments = ("cluttered", "--data", f"folder:{tmp_path / 'x.npz'}", "--out", tmp_path / "run", *small)
+    assert run("train", *arguments) == 2
+    assert "has no labels for training and validation" in capsys.readouterr().err and not (tmp_path / "run").exists()
+
+
+def test_a_moved_folder_keeps_its_options(tmp_path, capsys):
+    fill(tmp_path / "a", 60)
+    assert train(tmp_path / "run", "--data", f"folder:{tmp_path / 'a'}?size=8&grey=1") == 0
+    shutil.move(tmp_path / "a", tmp_path / "b")
+    assert run("train", "--resume", "--out", tmp_path / "run") == 2
+    assert "--data 'folder:PATH?size=8x8&grey=1'" in capsys.readouterr().err
+    again = ("--resume", "--out", tmp_path / "run", "--threads", 1, "--steps", 9)
+    assert run("train", *again, "--data", f"folder:{tmp_path / 'b'}?size=8x8&grey=1") == 0

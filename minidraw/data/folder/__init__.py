@@ -50,6 +50,8 @@ def load(name: str, cache: Path) -> Dataset:
     if (cached := read_with(target, source)) is None:
         _prepare(path, found, options, target, source)
         cached = read_with(target, source)
+    if cached is None:
+        raise UserError(f"{path} changed while it was read, or its cache {target} did: try again")
     records, about = cached  # (n, 1 + C·H·W): a label and an image each
     C, H, W = shape = tuple(about["shape"])
     bounds = np.cumsum(about["counts"])[:-1]
@@ -74,13 +76,13 @@ def load(name: str, cache: Path) -> Dataset:
 def _stamps(path: Path, found: listing.Listing | None) -> str:
     """Return what changes when a file does that the images are read from, or one that is told of."""
     if found is not None and found.pictures:
-        files = [path / name for name in found.pictures]
+        used = [path / name for name in found.pictures]
     elif path.is_dir():
-        files = [file for file in sorted(path.iterdir()) if file.is_file()]
+        used = [file for file in sorted(path.rglob("*")) if file.is_file()]
     else:
-        files = idx.files(path) if idx.is_idx(path) else [path]
+        used = idx.files(path) if idx.is_idx(path) else [path]
     told = [found.broken, sorted(found.others.items())] if found else []
-    return hashlib.sha256(json.dumps([told, *map(stamp, files)]).encode()).hexdigest()
+    return hashlib.sha256(json.dumps([told, *map(stamp, used)]).encode()).hexdigest()
 
 
 def _prepare(path: Path, found: listing.Listing | None, options: Options, target: Path, source: dict) -> None:
@@ -91,8 +93,10 @@ def _prepare(path: Path, found: listing.Listing | None, options: Options, target
             why = f" ({'; '.join(images.remarks)})" if images.remarks else ""
             raise UserError(f"{path} holds {len(images)} images; a data set needs {FEWEST} or more{why}")
         split, made = assign(images.keys, images.given)
-        if not (split == SPLITS.index("train")).any():
-            raise UserError(f"{path} holds no images to train on, only {SPLITS[split[0]]} ones")
+        if empty := [name for k, name in enumerate(SPLITS) if not (split == k).any()]:
+            raise UserError(
+                f"{path} holds no images for {' and '.join(empty)}, nor enough training images to hold some out"
+            )
         order = np.lexsort((images.keys, split))
         labels = images.labels
         labelled = [bool((labels[split == k] != NONE).all()) and images.classes is not None for k in range(len(SPLITS))]
@@ -102,7 +106,7 @@ def _prepare(path: Path, found: listing.Listing | None, options: Options, target
             "classes": images.classes or (),
             "labelled": labelled,
             "remarks": [*images.remarks, *_told(images, split, made)],
-            "identity": _identity(images, split, labels, options),
+            "identity": _identity(images, split, labels),
             "preparation": images.preparation and images.preparation.as_dict(),
         }
         row = (1 + int(np.prod(images.shape)),)
@@ -142,10 +146,10 @@ def _told(images: Pictures | arrays.Arrays, split: np.ndarray, made: list[str]) 
     return told
 
 
-def _identity(images: Pictures | arrays.Arrays, split: np.ndarray, labels: np.ndarray, options: Options) -> str:
-    """Return a hash of the content of all files and of what was made of it."""
+def _identity(images: Pictures | arrays.Arrays, split: np.ndarray, labels: np.ndarray) -> str:
+    """Return a hash of the content of all files and of what was made of it, however it was asked for."""
     each = sorted(key + bytes(place) for key, place in zip(images.keys, zip(split, labels, strict=True), strict=True))
-    made = f"{VERSION} {options} {images.shape} {images.preparation} {images.classes}"
+    made = f"{images.shape} {images.decided} {images.classes}"
     return hashlib.sha256(b"".join(each) + made.encode()).hexdigest()
 
 

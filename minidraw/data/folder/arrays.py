@@ -52,6 +52,9 @@ class Arrays:
         self.keys = list(self._hashes(arrays))
         self._name_labels(counts)
         self.ground = self._ground(arrays)
+        self.decided = (
+            f"{self.black} {self.white} {self.ground} {options.binarize} {[part.axes for part in parts]} {options.axes}"
+        )
 
     def __len__(self) -> int:
         return len(self.stored)

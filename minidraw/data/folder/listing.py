@@ -43,7 +43,9 @@ class Listing:
 
     def left_out(self) -> str:
         """Return in words what was left out; "" where that is nothing."""
-        parts = [f"{count:,} {kind}" for kind, count in self.others.most_common()]
+        parts = [f"{count:,} {kind}" for kind, count in self.others.most_common(MANY)]
+        if more := sum(count for _, count in self.others.most_common()[MANY:]):
+            parts.append(f"{more:,} of other kinds")
         if self.broken:
             parts.append(f"{len(self.broken):,} that cannot be read: {named(self.broken)}")
         return ", ".join(parts)
@@ -78,6 +80,10 @@ def find(folder: Path) -> Listing:
         found.others[f"folder that cannot be read: {Path(error.filename).relative_to(folder)}"] += 1
 
     for where, folders, names in os.walk(folder, onerror=unreadable, followlinks=True):
+        if {"config.json", "checkpoint.npz"} <= {*names}:  # its pictures are drawings
+            found.others["folder of a run of minidraw"] += 1
+            folders.clear()
+            continue
         folders[:] = [name for name in sorted(folders) if not name.startswith(".") and name != "__MACOSX"]
         again = [name for name in folders if not _is_new(where, name, seen)]
         found.others.update(f"folder met before: {Path(where, name).relative_to(folder)}" for name in again)

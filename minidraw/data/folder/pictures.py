@@ -85,7 +85,7 @@ class Pictures:
             self.cores = os.cpu_count() or 1
         self.remarks: list[str] = []
         self.preparation = self._decide(seen)
-        self.shape = self.preparation.shape
+        self.decided, self.shape = str(self.preparation), self.preparation.shape
         self._list_images(seen)
         left_out = Listing([], self.broken, listing.others).left_out()
         self.remarks += [f"left out: {left_out}"] if left_out else []
