@@ -16,7 +16,7 @@ from .data import Dataset
 from .data.folder.options import PREFIX, parse
 from .data.folder.preparation import Preparation
 from .data.images import renumbered, spread
-from .data.summary import difference, fingerprint, summarize
+from .data.summary import difference, fingerprint, lines, summarize
 from .errors import LONGEST, UserError, one_line
 from .model.config import DRAWConfig
 from .model.draw import DRAW, Drawing
@@ -116,10 +116,10 @@ def drawing_network(options: argparse.Namespace, checkpoint: Checkpoint) -> DRAW
     return network
 
 
-def load_data(options: argparse.Namespace, checkpoint: Checkpoint) -> Dataset:
+def load_data(options: argparse.Namespace, checkpoint: Checkpoint, tell: bool = False) -> Dataset:
     """Return the data set of --data, or else the one that the network was trained on. Raises UserError if unfit.
 
-    Where the images are not those that it was trained on, that is said on stderr.
+    Where the images are not those that it was trained on, that is said on stderr; with `tell`, also what they are.
     """
     train, shape = checkpoint.experiment.train, checkpoint.experiment.model.image_shape
     data = load_known(options.data, train.data, options.data_dir, train.seed)
@@ -129,8 +129,12 @@ def load_data(options: argparse.Namespace, checkpoint: Checkpoint) -> Dataset:
             "choose another --data or checkpoint"
         )
     recorded = checkpoint.data.get("fingerprint", {})
-    if recorded and (differs := difference(recorded, fingerprint(summarize(data)))):
-        print(f"note: {data.name} is not what this network was trained on: {differs}", file=sys.stderr)
+    if recorded or tell:
+        summary = summarize(data)
+        told = lines(summary) if tell else []
+        if differs := difference(recorded, fingerprint(summary)):
+            told.append(f"note: {data.name} is not what this network was trained on: {differs}")
+        sys.stderr.write("".join(f"{line}\n" for line in told))
     classes = checkpoint.data.get("classes")
     return renumbered(data, tuple(classes)) if classes and checkpoint.experiment.network == RAM.name else data
 

@@ -5,7 +5,6 @@ import sys
 from typing import Any
 
 from .cli import Parser, load_data, run, whole
-from .data import summary
 from .errors import UserError
 from .model.ram import RAM
 from .training import checkpoints, confusion
@@ -30,9 +29,8 @@ def main(arguments: list[str]) -> int:
     """Evaluate as the arguments say; the results go to standard output, progress to standard error."""
     options = parser().parse_args(arguments)
     checkpoint = checkpoints.load(options.checkpoint)
-    data = load_data(options, checkpoint)
     network: Any = checkpoint.network(options.backend, options.threads)
-    print(*summary.lines(summary.summarize(data)), sep="\n", file=sys.stderr)
+    data = load_data(options, checkpoint, tell=True)
     split = getattr(data, options.split)
     results = {"data": data.name, "split": options.split, "images": len(split), "seed": options.seed}
     results["glimpses"] = network.config.glimpses

@@ -10,7 +10,7 @@ import numpy as np
 from ..errors import LONGEST, UserError, one_line
 from .images import Dataset, spread
 
-SPLITS = {"train": "training", "valid": "validation", "test": "test"}
+IN_WORDS = {"train": "training", "valid": "validation", "test": "test"}
 LOOKED_AT = 500  # images of a split, spread evenly over it
 MOST_NAMED = 12  # classes
 
@@ -22,14 +22,14 @@ def summarize(data: Dataset) -> dict:
     where an image has values outside of [0, 1].
     """
     digest, splits, remarks = hashlib.sha256(data.identity.encode()), {}, list(data.remarks)
-    for name in SPLITS:
+    for name in IN_WORDS:
         split = getattr(data, name)
         chosen = np.unique(spread(min(LOOKED_AT, len(split)), split))
         images = split.batch(chosen, np.random.default_rng(0))  # (k, C, H, W)
         least, largest = float(images.min()), float(images.max())
         if not 0 <= least <= largest <= 1:
             raise UserError(
-                f"the {SPLITS[name]} images of {data.name} have values from {least:g} to {largest:g}, not in [0, 1]"
+                f"the {IN_WORDS[name]} images of {data.name} have values from {least:g} to {largest:g}, not in [0, 1]"
             )
         seen = {"images": len(split), "least": least, "largest": largest, "mean": float(images.mean())}
         labels = getattr(split, "labels", None)
@@ -74,7 +74,8 @@ def lines(summary: dict) -> list[str]:
         of = "" if seen["looked_at"] == seen["images"] else f", of {seen['looked_at']:,} looked at"
         values = f"values {seen['least']:.3g} to {seen['largest']:.3g}, mean {seen['mean']:.3f}{of}"
         told.append(
-            f"{SPLITS[name]}: {seen['images']:,} images, {W}x{H}, {kind}; {values}; {_labels(summary['classes'], seen)}"
+            f"{IN_WORDS[name]}: {seen['images']:,} images, {W}x{H}, {kind}; {values}; "
+            f"{_labels(summary['classes'], seen)}"
         )
     return [one_line(line, LONGEST) for line in told + summary["remarks"]]
 
@@ -100,7 +101,7 @@ def difference(recorded: dict, found: dict) -> str:
         return f"images of {found['shape']}, not {recorded['shape']}"
     counts = [
         f"{found['images'][name]:,} {word} images, not {recorded['images'][name]:,}"
-        for name, word in SPLITS.items()
+        for name, word in IN_WORDS.items()
         if found["images"][name] != recorded["images"][name]
     ]
     return ", ".join(counts) or "as many images, but others"

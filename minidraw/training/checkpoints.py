@@ -16,8 +16,8 @@ from pathlib import Path
 
 import numpy as np
 
+from ..data.folder.parts import SPLITS
 from ..data.folder.preparation import Preparation
-from ..data.summary import SPLITS
 from ..errors import UserError, one_line, reason
 from ..files import is_endless, write_atomic
 from ..model import NETWORKS
@@ -130,13 +130,15 @@ def _read(archive: zipfile.ZipFile, file_size: int) -> Checkpoint:
                 raise _Damaged(f"{name} has numbers that are not finite")
     if "average" not in vectors:
         raise _Damaged("it holds no parameters")
-    checkpoint = Checkpoint(experiment, dict(header["state"]), vectors, _checked_data(header.get("data", {})))
+    checkpoint = Checkpoint(
+        experiment, dict(header["state"]), vectors, _checked_data(header.get("data", {}), experiment)
+    )
     if type(checkpoint.glimpses()) is not int or not 1 <= checkpoint.glimpses() <= experiment.model.glimpses:
         raise _Damaged(f"it claims {checkpoint.glimpses()!r} of {experiment.model.glimpses} glimpses")
     return checkpoint
 
 
-def _checked_data(data: dict) -> dict:
+def _checked_data(data: dict, experiment: Experiment) -> dict:
     """Return what a file says of the data, if it can be; raise whatever comes of what cannot."""
     if found := data.get("fingerprint"):
         counts, shape = found["images"], found["shape"]
@@ -144,8 +146,8 @@ def _checked_data(data: dict) -> dict:
             raise _Damaged("its record of the data is none")
         if not all(type(number) is int for number in (*counts.values(), *shape)):
             raise _Damaged("its record of the data has no numbers")
-    if data.get("preparation"):
-        Preparation(**data["preparation"])
+    if data.get("preparation") and Preparation(**data["preparation"]).shape != experiment.model.image_shape:
+        raise _Damaged("its pictures are prepared for another network")
     if not all(isinstance(name, str) for name in data.get("classes") or ()):
         raise _Damaged("its classes have no names")
     return dict(data)

@@ -188,8 +188,8 @@ def test_every_page_is_looked_at(tmp_path):
         deep = Image.fromarray(np.full((40, 40), 3000 + i, np.uint16))
         grey[i].save(put(tmp_path / "deep", f"{i}.tif", b""), save_all=True, append_images=[deep])
     dataset = load(tmp_path / "mixed")
-    assert dataset.train.shape == (3, 30, 64) or dataset.train.shape[0] == 3
-    assert any("from 2 sizes, 40x40 to 120x30" in remark or "cropped" in remark for remark in dataset.remarks)
+    assert dataset.train.shape == (3, 30, 30)  # of 12 squares and 24 that are wide, neither aspect is that of all
+    assert any("of 24 of 36 pictures" in remark and "up to 75 %" in remark for remark in dataset.remarks)
     assert any("12 pictures of more than 8 bits" in remark for remark in load(tmp_path / "deep").remarks)
 
 

@@ -37,6 +37,7 @@ class Arrays:
                 raise UserError(f"{name} is for folders of pictures; save the images of {path} as they are to be used")
         self.path, self.options, self.parts = path, options, parts
         self.remarks = [part.note for part in parts if part.note]
+        self.axes: list[str] = []  # of each part
         arrays = [self._arranged(part) for part in parts]  # (n, C, H, W) each
         shapes = {array.shape[1:] for array in arrays}
         if len(shapes) > 1:
@@ -52,9 +53,7 @@ class Arrays:
         self.keys = list(self._hashes(arrays))
         self._name_labels(counts)
         self.ground = self._ground(arrays)
-        self.decided = (
-            f"{self.black} {self.white} {self.ground} {options.binarize} {[part.axes for part in parts]} {options.axes}"
-        )
+        self.decided = f"{self.black} {self.white} {self.ground} {options.binarize} {self.axes}"
 
     def __len__(self) -> int:
         return len(self.stored)
@@ -89,6 +88,7 @@ class Arrays:
         axes = axes or self._understood(array.shape)
         if len(axes) != array.ndim:
             raise UserError(f"axes={axes} has {len(axes)} letters, but {self.path} has the shape {part.array.shape}")
+        self.axes.append(axes)
         array = array.transpose([axes.index(axis) for axis in "nchw" if axis in axes])
         array = array if array.ndim == 4 else array[:, None]
         if array.shape[1] not in CHANNELS:

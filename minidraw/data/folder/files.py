@@ -49,7 +49,7 @@ def _read_folder(path: Path, options: Options) -> list[Part]:
         used, parts = files, read(files[0], options)
     elif files:
         used, parts = _read_splits(path, files, options)
-    elif inside := next((file.parent for file in every if idx.find(file.parent)), None):
+    elif inside := next((place for place in dict.fromkeys(file.parent for file in every) if idx.find(place)), None):
         raise UserError(f"{path} holds files of images further below: name {again(inside, options)}")
     else:
         return []

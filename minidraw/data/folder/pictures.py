@@ -75,14 +75,15 @@ class Pictures:
         self.broken = dict(listing.broken)  # names and reasons
         files = [(name, 0) for name in listing.pictures]
         seen = [one for one in self._each(self._look, files, f"looking at {path}") if one]
+        sizes = [size for one in seen for size in one.sizes]
+        if sizes and np.prod(sizes, axis=1).mean() > LARGE:
+            self.cores = os.cpu_count() or 1
         if self.broken and options.broken != "skip":
-            self._each(self._load, [(one.name, 0) for one in seen])  # all that is wrong, at once
+            self._each(self._load, [(one.name, 0) for one in seen], f"reading {path}")  # all that is wrong, at once
             raise Unreadable(path, self.broken, options)
         if not seen:
             raise UserError(f"{path} holds no picture that can be read: {named(self.broken)}")
         self.known = dict(self.broken)
-        if np.mean([np.prod(size) for one in seen for size in one.sizes]) > LARGE:
-            self.cores = os.cpu_count() or 1
         self.remarks: list[str] = []
         self.preparation = self._decide(seen)
         self.decided, self.shape = str(self.preparation), self.preparation.shape
@@ -186,8 +187,8 @@ class Pictures:
         found = [size for one in seen for size in one.sizes]
         size, fit = options.size or common_size(found), options.fit or "crop"
         if others := [other for other in found if other != size]:
-            least, *_, most = sorted({*others}, key=lambda size: (size[0] * size[1], size)) * 2
-            of = by(least) if len({*others}) == 1 else f"{len({*others}):,} sizes, {by(least)} to {by(most)}"
+            kinds = sorted({*others}, key=lambda size: (size[0] * size[1], size))
+            of = by(kinds[0]) if len(kinds) == 1 else f"{len(kinds):,} sizes, {by(kinds[0])} to {by(kinds[-1])}"
             count = "" if len(others) == len(found) else f": {len(others):,} of {len(found):,}"
             self.remarks.append(f"resized to {by(size)} pixels{count} from {of} (size=WIDTHxHEIGHT)")
         if fit == "crop" and (cut := [lost for other in found if (lost := cut_away(other, size)) > LOST]):

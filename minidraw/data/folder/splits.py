@@ -20,12 +20,13 @@ MOST_CLASSES, NONE = 255, 255  # a label is a byte, and this one stands for no l
 
 
 def words(name: str) -> list[str]:
-    """Return the words of a name in lower case.
+    """Return the words of a name in lower case, without the numbers at their ends.
 
-    >>> words("X_train"), words("trainImages"), words("t10k-images-idx3")
-    (['x', 'train'], ['train', 'images'], ['t10k', 'images', 'idx3'])
+    >>> words("X_train"), words("trainImages2017"), words("t10k-images-idx3")
+    (['x', 'train'], ['train', 'images'], ['t10k', 'images', 'idx'])
     """
-    return [word.lower() for word in re.findall(r"[A-Z]?[a-z0-9]+|[A-Z0-9]+(?![a-z])", name)]
+    found = re.findall(r"[A-Z]?[a-z0-9]+|[A-Z0-9]+(?![a-z])", name)
+    return [word.lower().rstrip("0123456789") or word for word in found]
 
 
 def split_of(name: str) -> str | None:
@@ -44,15 +45,12 @@ def is_split(folder: str) -> str | None:
     >>> [is_split(name) for name in ("training_set", "train2017", "train_masks", "crash test", "images")]
     ['train', 'train', None, None, None]
     """
-    stems = [word.rstrip("0123456789") or word for word in words(folder)]
-    told = [word for word in stems if word not in NEUTRAL]
-    return split_of(" ".join(stems)) if len(told) == 1 else None
+    return split_of(folder) if len([word for word in words(folder) if word not in NEUTRAL]) == 1 else None
 
 
 def speaks_of_splits(name: str) -> bool:
     """Tell whether one of the words of a name is that of a split."""
-    stems = {word.rstrip("0123456789") or word for word in words(name)}
-    return any(stems & {*known} for known in WORDS.values())
+    return any({*words(name)} & {*known} for known in WORDS.values())
 
 
 def besides(name: str) -> tuple[str, ...]:
@@ -61,8 +59,7 @@ def besides(name: str) -> tuple[str, ...]:
     >>> besides("DIV2K_train_HR"), besides("trainA"), besides("Final_Test")
     (('div2k', 'hr'), ('a',), ('final',))
     """
-    stems = [word.rstrip("0123456789") or word for word in words(name)]
-    return tuple(stem for stem in stems if not speaks_of_splits(stem))
+    return tuple(word for word in words(name) if not speaks_of_splits(word))
 
 
 def is_neutral(folder: str) -> bool:
