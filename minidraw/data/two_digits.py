@@ -49,4 +49,4 @@ def load(places: Places, seed: int = 0, spec: mnist.Spec = mnist.OFFICIAL) -> Da
     digits = mnist.load(mnist.places_of(places), spec=spec)
     train, valid, test = (TwoDigits(split.pixels[:, 0]) for split in (digits.train, digits.valid, digits.test))
     note = f"two digits an image, put there at every draw, of {digits.note}"
-    return Dataset("two_digits", train, valid, test, note, identity=f"two digits 1 of {digits.identity}")
+    return Dataset("two_digits", train, valid, test, note, identity=f"two_digits 1 of {digits.identity}")

@@ -117,6 +117,7 @@ def test_the_files_are_those_of_mnist(tmp_path, cache, load, monkeypatch):
     for file, content in contents.items():
         put(tmp_path / "mnist", file, content)
     dataset = load(Places(name, tmp_path, cache / name, download=False), spec=spec)
+    assert name in dataset.identity and all(file.sha256 in dataset.identity for file in spec.files)
     assert dataset.name == name and dataset.classes == (tuple("0123456789") if name == "cluttered" else None)
     for split, digits, labels in (
         (dataset.train, x[:7], y[:7]),

@@ -176,6 +176,7 @@ def test_svhn(small, cache, genuine, extra, monkeypatch):
     test = [wanted(f"{i + 1}.png", i)[:, 5:59, 5:59] for i in range(5)]
     np.testing.assert_array_equal(np.rint(dataset.test.batch(np.arange(5)) * 255), test)
     assert ("NOT the official files: 23 photographs of train.tar.gz, 5 photographs of" in dataset.note) != genuine
+    assert bool(dataset.identity) == genuine, "what is not official is known by its images"
     assert ("without extra.tar.gz" in dataset.note) != extra and f"validation: {n // 10} of" in dataset.note
     monkeypatch.setattr(svhn, "_make", None)  # the second time from the cache, without h5py
     monkeypatch.setitem(sys.modules, "h5py", None)

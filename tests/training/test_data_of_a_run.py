@@ -110,6 +110,7 @@ def test_old_checkpoints_still_open(tmp_path, capsys):
         {"fingerprint": {"sha256": "x", "images": {"train": "1", "valid": 1, "test": 1}, "shape": [1, 2, 3]}},
         {"preparation": {"size": [0, 1], "grey": True}},
         {"preparation": {"size": [1, 1], "grey": True, "more": 1}},
+        {"preparation": {"size": [27, 28], "grey": True}},  # the network's is of 28x28
         {"classes": [1, 2]},
     ],
 )
@@ -174,6 +175,27 @@ def test_a_classifier_needs_labels_to_validate_with(tmp_path, capsys):
     arguments = ("cluttered", "--data", f"folder:{tmp_path / 'x.npz'}", "--out", tmp_path / "run", *small)
     assert run("train", *arguments) == 2
     assert "has no labels for training and validation" in capsys.readouterr().err and not (tmp_path / "run").exists()
+
+
+def test_pictures_are_given_as_they_were_trained_on(tmp_path):
+    """White icons on transparent ground: `--whole` fits the picture into the network's size, as for other networks."""
+    for i in range(20):
+        icon = np.full((20, 40, 4), 255, np.uint8)
+        icon[..., 3] = 0
+        icon[4:16, 5 + i : 15 + i, 3] = 255
+        Image.fromarray(icon).save(put(tmp_path / "a", f"{i}.png", b""))
+    name = f"folder:{tmp_path / 'a'}?size=16"
+    assert train(tmp_path / "run", "--data", name) == 0
+    trained = data.load(name)
+    known = {
+        image.tobytes()
+        for split in (trained.train, trained.valid, trained.test)
+        for image in split.batch(range(len(split)))
+    }
+    arguments = ("reconstruct", tmp_path / "run", tmp_path / "a" / "3.png", "--threads", 1, "--out")
+    assert run(*arguments, tmp_path / "one.npz") == 0 and run(*arguments, tmp_path / "other.npz", "--whole") == 0
+    one, other = (np.load(tmp_path / f"{each}.npz")["originals"] for each in ("one", "other"))
+    assert one[0].tobytes() in known and other[0].tobytes() not in known
 
 
 def test_a_moved_folder_keeps_its_options(tmp_path, capsys):
