@@ -225,7 +225,8 @@ class Arrays:
 
 def _span(array: np.ndarray) -> tuple[float, float]:
     """Return the least and the largest value of images (n, C, H, W)."""
-    spans = np.array([(block.min(), block.max()) for block in _blocks([array])], np.float64)
+    with np.errstate(invalid="ignore"):  # there are NaNs that warn
+        spans = np.array([(block.min(), block.max()) for block in _blocks([array])], np.float64)
     return float(spans[:, 0].min()), float(spans[:, 1].max())  # NaN stays NaN
 
 

@@ -151,9 +151,9 @@ class Pictures:
                     seen.clear = seen.clear or picture.has_transparency_data
                     if picture.mode in DEEP:
                         values = np.asarray(picture)
-                        spans = [(values.min(), values.max()), *([seen.values] if seen.values else [])]
-                        least, largest = np.array(spans, np.float64).T  # NaN stays NaN
-                        seen.values = float(least.min()), float(largest.max())
+                        before = [] if seen.values is None else [seen.values]
+                        least, largest = np.array([(values.min(), values.max()), *before], np.float64).T
+                        seen.values = float(least.min()), float(largest.max())  # NaN stays NaN
         return seen
 
     def _taken(self, seen: Seen) -> int:
