@@ -90,6 +90,8 @@ def lying(n: int) -> bytes:
 BYTES = IMAGES[3].tobytes()[:4]
 NAN = (IMAGES / 255).astype(np.float32)
 NAN[4, 2, 1, 0] = np.nan
+SIGNALLING = np.arange(0, 240, 20, np.float32).reshape(3, 2, 2)
+SIGNALLING.view(np.uint32)[0, 1, 1] = 0xFFBD9002  # a NaN that warns as it is cast, if it comes out of so short an array
 BAD_ARRAYS = {
     "html": (HTML, "is no .npy or .npz file"),
     "empty": (b"", "is no .npy or .npz file"),
@@ -121,7 +123,7 @@ BAD_ARRAYS = {
     "MATLAB's order": (npy(np.zeros((28, 28, 1965), np.uint8)), "28 images of 28 x 1965 or 1965 of 28 x 28? 'folder:"),
     "MATLAB's colours": (npy(np.zeros((32, 32, 3, 50), np.uint8)), "?axes=hwcn"),
     "not a number": (npy(NAN), "values from nan to nan: mend those that are no numbers"),
-    "a number that warns": (npy(np.full((N, 6, 5), 0x7F800001, np.uint32).view(np.float32)), "no numbers"),
+    "a number that warns": (npy(SIGNALLING), "mend those that are no numbers"),
     "infinite": (npy(np.where(np.isnan(NAN), np.inf, NAN)), "to inf: mend"),
     "empty zip": (npz(), "holds nothing"),
     "zip of text": (npz(a=HTML), "cannot be read as an array"),
