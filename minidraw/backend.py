@@ -45,7 +45,8 @@ def array_module(backend: str, precision: str = "float32") -> Any:
         cupy = importlib.import_module("cupy")
     except ImportError:
         raise UserError(
-            "the cupy backend needs CuPy: pip install 'minidraw[cuda12]' or 'minidraw[cuda13]', or use --backend numpy"
+            "the cupy backend needs CuPy: pip install 'cupy-cuda13x[ctk]' (cupy-cuda12x for an older driver), "
+            "or use --backend numpy"
         ) from None
     try:
         cupy.cuda.runtime.getDeviceCount()
@@ -66,9 +67,14 @@ def device(cupy: types.ModuleType, precision: str) -> Any:
         raise
     except Exception as problem:
         raise UserError(
-            f"CuPy lacks a part of CUDA ({one_line(problem)}): pip install 'minidraw[cuda13]' or 'minidraw[cuda12]', "
-            "or use --backend numpy"
+            f"CuPy lacks a part of CUDA ({one_line(problem)}): pip install 'cupy-cuda13x[ctk]' "
+            "(cupy-cuda12x for an older driver), or use --backend numpy"
         ) from None
+
+
+def module_name(xp: Any) -> tuple[str, str]:
+    """Return with which arguments `array_module` gives `xp`."""
+    return ("numpy", "float32") if xp is np else ("cupy", xp.precision)
 
 
 def kernel_name(function: Callable) -> str:
@@ -98,3 +104,17 @@ def to_device(array: np.ndarray, xp: types.ModuleType, dtype: np.dtype) -> Array
     if xp is np:
         return np.ascontiguousarray(array, dtype=dtype)
     return xp.asarray(array, dtype=dtype, order="C")
+
+
+def as_array(name: str, values: Any, kind: type = np.ndarray) -> Array:
+    """Return an array of that kind as it is, other array-likes as NumPy's.
+
+    Raises UserError unless they are real numbers.
+    """
+    try:
+        array: Any = values if isinstance(values, kind) else np.asarray(values)
+    except (TypeError, ValueError, RuntimeError) as problem:  # such as rows of unequal lengths, a tensor on a GPU
+        raise UserError(f"{name} cannot become a NumPy array ({one_line(problem)}): convert them") from None
+    if not np.can_cast(array.dtype, np.float64, "same_kind"):
+        raise UserError(f"{name} must be real numbers, not {array.dtype}: convert them")
+    return array

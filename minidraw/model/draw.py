@@ -1,18 +1,20 @@
 """DRAW as a user meets it: the loss of images with its gradients, and drawings."""
 
 import dataclasses
+import os
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..backend import Array, to_host
 from ..errors import UserError
+from ..parallel.guard import blas_threads
 from ..parallel.shard import Shard
 from .config import DRAWConfig, parameter_shapes, start_values
 from .latent import log_ratio
 from .network import Network
-from .recurrence import Trace, backward, forward, generate
+from .recurrence import Trace, backward, forward, generate, written_by
 from .windows import Windows, windows
 
 DRAWING_CHUNK = 64  # images drawn at a time: enough to keep BLAS busy, little memory
@@ -43,6 +45,17 @@ class Drawing(NamedTuple):
     write: Windows | None
     read: Windows | None
     latents: np.ndarray  # (T, n, Z): z_t, which `DRAW.decode` takes
+    ink: np.ndarray  # (T, n, C, H, W): 1 - exp(-Σ |what glimpses have added in logits|): 0 where none has written yet
+    start: np.ndarray  # (C, H, W): sigmoid(c_0), the canvas before the first glimpse
+
+    def save(self, path: str | os.PathLike, **options: Any) -> str:
+        """Write a picture, a film or arrays, by the ending of `path`; options and result as of `pictures.saving.save`.
+
+        Raises UserError for an unknown ending and where it cannot be written.
+        """
+        from ..pictures.saving import save  # upwards, for convenience
+
+        return save(self, path, **options)
 
 
 class DRAWShard(Shard):
@@ -85,6 +98,18 @@ class DRAWShard(Shard):
             forward(trace, params, x, noise, self.xp)
         return trace
 
+    def ink(self, trace: Trace) -> Array:
+        """Return how much has been written on every pixel up to every glimpse of a drawing, (T, B, P) in [0, 1]."""
+        ink = self.xp.empty_like(trace.mean[1:])
+        for t in range(trace.T):
+            self.xp.abs(written_by(trace, t, self.xp), out=ink[t])
+            if t:
+                ink[t] += ink[t - 1]
+        ink *= -1.0
+        self.xp.expm1(ink, out=ink)
+        ink *= -1.0
+        return ink
+
 
 class DRAW(Network):
     """The Deep Recurrent Attentive Writer of Gregor et al. 2015 (arXiv:1502.04623).
@@ -107,21 +132,24 @@ class DRAW(Network):
         """
         return _mean_loss(*self._on_every_core("loss_and_grads", *self._checked(x, noise))), self.grads
 
-    def loss(self, x: Array, noise: Array) -> Loss:
-        """Return the loss of a minibatch, without gradients; arguments as for loss_and_grads."""
-        return _mean_loss(*self.losses(x, noise))
+    def loss(self, x: Array, noise: Array | None = None, seed: int = 0) -> Loss:
+        """Return the loss of images, without gradients, some at a time; arguments as for loss_and_grads.
 
-    def losses(self, x: Array, noise: Array) -> tuple[np.ndarray, np.ndarray]:
+        Here and below, noise that is not given comes from the seed, the same as in the commands.
+        """
+        return _mean_loss(*self.losses(x, noise, seed))
+
+    def losses(self, x: Array, noise: Array | None = None, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
         """Return the reconstruction loss of every image (B,) and the KL of every glimpse and image (T, B), in nats."""
-        reconstruction, latent = self._on_every_core("loss", *self._checked(x, noise))
+        reconstruction, latent = self._on_every_core("loss", *self._checked(x, noise, seed))
         return reconstruction, latent
 
-    def log_weights(self, x: Array, noise: Array) -> np.ndarray:
+    def log_weights(self, x: Array, noise: Array | None = None, seed: int = 0) -> np.ndarray:
         """Return log p(x, z) - log q(z | x) of every image, (B,), in nats, for the z that the noise gives.
 
         Minus its mean is the bound; log mean exp over several draws is the importance-weighted one (arXiv:1509.00519).
         """
-        return self._on_every_core("log_weights", *self._checked(x, noise))[0]
+        return self._on_every_core("log_weights", *self._checked(x, noise, seed))[0]
 
     def generate(self, n: int, seed: int = 0) -> np.ndarray:
         """Draw `n` images from the prior (eqs 13-16): (T, n, C, H, W) on the host, in [0, 1]."""
@@ -134,17 +162,17 @@ class DRAW(Network):
         noise = np.random.default_rng(seed).standard_normal((self.config.glimpses, n, self.config.latent_size))
         return self.draw_latents(noise.astype(self.dtype))
 
-    def reconstruct(self, x: Array, noise: Array) -> np.ndarray:
+    def reconstruct(self, x: Array, noise: Array | None = None, seed: int = 0) -> np.ndarray:
         """Draw given images x (B, C, H, W) again: (T, B, C, H, W) on the host, in [0, 1]."""
-        return self.redraw(x, noise).frames
+        return self.redraw(x, noise, seed).frames
 
-    def redraw(self, x: Array, noise: Array) -> Drawing:
+    def redraw(self, x: Array, noise: Array | None = None, seed: int = 0) -> Drawing:
         """Draw given images again and tell where every glimpse looked and wrote."""
-        return self._drawing(*self._checked(x, noise))
+        return self._drawing(*self._checked(x, noise, seed))
 
-    def encode(self, x: Array, noise: Array) -> np.ndarray:
+    def encode(self, x: Array, noise: Array | None = None, seed: int = 0) -> np.ndarray:
         """Return the latents z_1..z_T of images x (B, C, H, W) (eq. 6), (T, B, Z) on the host; with noise 0, means."""
-        x, noise = self._checked(x, noise)
+        x, noise = self._checked(x, noise, seed)
         z = np.empty(noise.shape, self.dtype)
         for chunk, trace in self._traces(x, noise):
             z[:, chunk] = to_host(trace.z)
@@ -163,27 +191,31 @@ class DRAW(Network):
         n = noise.shape[1]
         for first in range(0, n, DRAWING_CHUNK):
             chunk = slice(first, min(first + DRAWING_CHUNK, n))
-            with self._blas.limit(limits=self.threads):
-                trace = self._shard.draw(self.params, None if x is None else x[chunk], noise[:, chunk])
-            yield chunk, trace
+            with self._guard, blas_threads(self.threads):
+                yield chunk, self._shard.draw(self.params, None if x is None else x[chunk], noise[:, chunk])
 
     def _drawing(self, x: Array | None, noise: Array) -> Drawing:
         """Draw images again, or from the latents `noise` where x is None."""
         config, (T, n, _) = self.config, noise.shape
-        frames, z = np.empty((T, n, *config.image_shape), self.dtype), np.empty(noise.shape, self.dtype)
+        frames, ink = np.empty((2, T, n, *config.image_shape), self.dtype)
+        z = np.empty(noise.shape, self.dtype)
         sizes = {"write": config.write_size, "read": None if x is None else config.read_size}
         seen = {name: np.empty((T, n, 5)) for name, N in sizes.items() if N is not None}
         for chunk, trace in self._traces(x, noise):
             frames[:, chunk] = to_host(trace.mean[1:]).reshape(T, -1, *config.image_shape)
+            ink[:, chunk] = to_host(self._shard.ink(trace)).reshape(T, -1, *config.image_shape)
             z[:, chunk] = to_host(trace.z)
+            start = to_host(trace.mean[0, 0]).reshape(config.image_shape)
             for name, window in seen.items():
                 window[:, chunk] = to_host(getattr(trace, name).window)
         placed = {name: windows(window, config.image_shape, sizes[name]) for name, window in seen.items()}
-        return Drawing(frames, placed.get("write"), placed.get("read"), z)
+        return Drawing(frames, placed.get("write"), placed.get("read"), z, ink, start)
 
-    def _checked(self, x: Array, noise: Array) -> tuple[Array, Array]:
-        """Return x as (B, C·H·W) and noise (T, B, Z) on the device in the model's dtype."""
+    def _checked(self, x: Array, noise: Array | None, seed: int = 0) -> tuple[Array, Array]:
+        """Return x as (B, C·H·W) and noise (T, B, Z), where there is none that of the seed, in the model's dtype."""
         x = self._checked_images(x)
+        if noise is None:
+            noise = draw_noise(self.config, len(x), np.random.default_rng([seed, 0]))
         return x, self._checked_steps("noise", noise, len(x))
 
     def _checked_steps(self, name: str, values: Array, images: int | str) -> Array:

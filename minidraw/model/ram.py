@@ -13,13 +13,14 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ..backend import Array, to_device, to_host
+from ..backend import Array, as_array, to_device, to_host
 from ..errors import UserError
+from ..parallel.guard import blas_threads
 from ..parallel.shard import Shard
 from .attention import LOG_GAMMA, LOG_VARIANCE, ReadTrace, read, read_backward
 from .config import check_counts, check_grid, check_image_shape, random_weights
 from .lstm import LSTMTrace, dense, dense_gradients, lstm, lstm_backward, lstm_weight_gradients
-from .network import Network, as_array
+from .network import Network
 from .windows import Windows, windows
 
 
@@ -210,17 +211,17 @@ class RAM(Network):
     def look(self, x: Array) -> tuple[np.ndarray, Windows]:
         """Return what is seen of images x (B, C, H, W), (T, B, C, N, N) before gamma, and through which windows."""
         config, x = self.config, self._checked_images(x)
-        trace = self._shard.trace_for(len(x))
-        with self._blas.limit(limits=self.threads):
+        with self._guard, blas_threads(self.threads):
+            trace = self._shard.trace_for(len(x))
             forward(trace, self.params, x, self.xp)
-        window = to_host(trace.read.window)  # (T, B, 5)
-        seen = to_host(trace.glimpse) / np.exp(window[:, :, LOG_GAMMA:])
+            window = to_host(trace.read.window).copy()  # (T, B, 5)
+            seen = to_host(trace.glimpse) / np.exp(window[:, :, LOG_GAMMA:])
         C, N = config.image_shape[0], config.read_size
         return seen.reshape(-1, len(x), C, N, N), windows(window, config.image_shape, N)
 
     def checked_labels(self, labels: Array, images: int) -> np.ndarray:
         """Return labels (B,) on the host. Raises UserError unless there is one for every image, each of a class."""
-        labels = to_host(as_array("labels", labels, self.xp))
+        labels = to_host(as_array("labels", labels, self.xp.ndarray))
         if labels.shape != (images,) or labels.dtype.kind not in "iu":
             raise UserError(f"labels must be {images} whole numbers, not {labels.dtype} {labels.shape}")
         if images and not (labels.min() >= 0 and labels.max() < self.config.classes):

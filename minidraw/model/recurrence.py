@@ -157,6 +157,15 @@ def generate(trace: Trace, params: dict, noise: Array, xp) -> None:
         decode_step(trace, t, params, xp)  # eqs 14, 15
 
 
+def written_by(trace: Trace, t: int, xp) -> Array:
+    """Return what glimpse t has added to the canvas (eq. 8), (B, P) in logits; `forward` or `generate` was before."""
+    if trace.write is not None:
+        C, H, W = trace.image_shape
+        write(trace.write, t, trace.written.reshape(-1, C, H, W), xp)  # once more: there is memory for one
+        return trace.written
+    return trace.written[t]
+
+
 def decode_step_backward(trace: Trace, t: int, params: dict, dh_dec: Array, xp) -> Array:
     """Reverse of decode_step, from dh_dec (B, D), the gradient of h_dec after the glimpse, and trace.dcanvas.
 

@@ -9,20 +9,70 @@ import math
 import mmap
 import os
 import tempfile
+from collections.abc import MutableMapping
 from typing import Any
 
 import numpy as np
 
-from ..errors import UserError
+from ..backend import as_array
+from ..errors import UserError, unknown
+
+
+class Views(dict):
+    """Named arrays that are parts of one vector: to set one is to copy numbers into it; none comes or goes.
+
+    So `params["read.b"] = b` does what `params["read.b"][:] = b` does. Raises UserError for an unknown name and for
+    what has not exactly the shape of the array that is there.
+
+    >>> vector = np.zeros(3)
+    >>> views = parameter_views(vector, {"a": (2,), "b": (1,)})
+    >>> views["a"] = [1, 2]
+    >>> vector.tolist()
+    [1.0, 2.0, 0.0]
+    """
+
+    __slots__ = ()
+
+    def __setitem__(self, name: str, values: Any) -> None:
+        if name not in self:
+            raise unknown("parameter", name, self)
+        mine = self[name]
+        if values is mine:  # as after `views[name] -= step`
+            return
+        values = as_array(name, values, type(mine))
+        if values.shape != mine.shape:
+            raise UserError(f"{name} has the shape {mine.shape}, not {values.shape}")
+        if isinstance(values, type(mine)):
+            mine[...] = values
+        else:
+            mine.set(values.astype(mine.dtype))  # to the GPU
+
+    def __delitem__(self, name: str) -> None:
+        raise UserError(f"{name} cannot be taken away: the parameters lie in one vector")
+
+    def update(self, *given: Any, **named: Any) -> None:
+        """Set some of the arrays, given as for any dict."""
+        for name, values in dict(*given, **named).items():
+            self[name] = values
+
+    def __ior__(self, other: Any) -> "Views":  # type: ignore[override, misc]  # dict's | makes a dict
+        self.update(other)
+        return self
+
+    pop, popitem, clear = MutableMapping.pop, MutableMapping.popitem, MutableMapping.clear
+    setdefault = MutableMapping.setdefault
+
+    def __reduce__(self) -> tuple:
+        return dict, (dict(self),)  # a copy is no part of the vector
 
 
 def parameter_views(flat, shapes: dict[str, tuple[int, ...]]) -> dict:
     """Cut one flat vector into named arrays that share its memory."""
-    views, start = {}, 0
+    named, start = {}, 0
     for name, shape in shapes.items():
-        views[name] = flat[start : start + math.prod(shape)].reshape(shape)
+        named[name] = flat[start : start + math.prod(shape)].reshape(shape)
         start += math.prod(shape)
-    return views
+    return Views(named)
 
 
 @contextlib.contextmanager

@@ -160,7 +160,7 @@ def connect() -> Ranks:
     try:
         from mpi4py import MPI  # starts MPI, which waits for all processes, also for one that is dead
     except (ImportError, RuntimeError):  # RuntimeError: there is no MPI library
-        mistake = "training under mpiexec needs mpi4py and an MPI: pip install 'minidraw[mpi]'"
+        mistake = "training under mpiexec needs mpi4py and an MPI: pip install mpi4py mpich"
     else:
         if MPI.COMM_WORLD.size == size:
             if rank:

@@ -121,6 +121,21 @@ class Workers:
             self._end()
             self.processes = []
 
+    def forget(self) -> None:
+        """Let go of the workers in a process that was forked: they are its parent's, whose ends of the pipes stay open.
+
+        To close a pipe writes what is left in its buffer, so that goes to nowhere first.
+        """
+        if self.processes:
+            self._end.detach()
+            with open(os.devnull, "r+") as nowhere:
+                for process in self.processes:
+                    for pipe in (process.stdin, process.stdout):
+                        os.dup2(nowhere.fileno(), pipe.fileno())
+                        pipe.close()
+                    process.returncode = 0  # there is nothing to wait for
+        self.processes = []
+
     def _launch(self, count: int) -> None:
         environment = os.environ | {f"{name}_NUM_THREADS": "1" for name in ("OPENBLAS", "MKL", "OMP", "VECLIB", "BLIS")}
         package = str(Path(__file__).resolve().parents[2])  # in place of '', the current folder

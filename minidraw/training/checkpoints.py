@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ..backend import to_host
 from ..data.folder.parts import SPLITS
 from ..data.folder.preparation import Preparation
 from ..errors import UserError, one_line, reason
@@ -78,7 +79,16 @@ def save(path: Path, checkpoint: Checkpoint) -> None:
     write_atomic(path, content.getbuffer())
 
 
-def load(path: Path | str) -> Checkpoint:
+def save_network(path: str | os.PathLike, network: Network) -> None:
+    """Write a network to a checkpoint that draws and evaluates, but does not go on with a run.
+
+    Raises UserError where it cannot be written.
+    """
+    experiment = Experiment(network.config, TrainConfig())
+    save(Path(path), Checkpoint(experiment, {}, {"average": to_host(network.flat_params)}))
+
+
+def load(path: str | os.PathLike) -> Checkpoint:
     """Read a checkpoint, or that of a run's folder, or, where there is neither, one of `pretrained()` by its name.
 
     Raises UserError for a file that is missing, damaged, of another program or of another version.

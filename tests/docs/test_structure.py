@@ -14,6 +14,8 @@ PACKAGE = ROOT / "minidraw"
 # A module imports from its own wing and from those before it.
 WINGS = ("errors", "files", "cuda", "backend", "parallel", "data", "model", "presets", "pictures", "pages", "training")
 WINGS += ("cli", "commands")
+# But for these, which import when they are called: a network saves itself, and a drawing too.
+UPWARDS = {("model.network", "training.checkpoints"), ("model.draw", "pictures.saving")}
 MATHEMATICS = ("attention", "lstm", "latent", "likelihood", "recurrence")
 LONG = {}  # a file of the package of more than 300 lines, and why
 LONG_TESTS = {}  # a file of tests of more than 350 lines, and why
@@ -65,7 +67,7 @@ def test_nobody_imports_upwards():
         f"{name} imports {other}"
         for name in MODULES
         for other in imports(name, everywhere=True)
-        if WINGS.index(wing(other)) > WINGS.index(wing(name))
+        if WINGS.index(wing(other)) > WINGS.index(wing(name)) and (name, other) not in UPWARDS
     }
     assert wrong == set()
 
@@ -77,6 +79,9 @@ def test_commands_share_nothing_but_cli():
 
 def test_there_is_no_circle():
     graph = {name: imports(name, everywhere=True) - {name} for name in MODULES}
+    for name, other in UPWARDS:
+        assert other in graph[name] and other not in imports(name, everywhere=False)
+        graph[name].remove(other)
     while free := [name for name, others in graph.items() if not others & graph.keys()]:
         for name in free:
             del graph[name]
@@ -98,7 +103,7 @@ def test_what_a_reader_must_open_stays_short():
     root = list(PACKAGE.glob("*.py"))
     assert 10 < len(root) <= 16
     paper = {path.stem: lines(path) for path in (PACKAGE / "model").glob("*.py")}
-    assert 1000 < sum(paper.values()) <= 1600
+    assert 1000 < sum(paper.values()) <= 1750
     assert 500 < sum(paper[name] for name in MATHEMATICS) <= 900
     assert {path.name for path in MODULES.values() if lines(path) > 300} == LONG.keys()
     tests = list((ROOT / "tests").rglob("*.py"))
