@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import numpy as np
 
@@ -22,22 +22,17 @@ from .model.config import DRAWConfig
 from .model.draw import DRAW, Drawing
 from .model.ram import RAM, RAMConfig
 from .parallel.workers import WorkerDied
-from .pictures import arrays
+from .pictures import saving
 from .pictures.photos import draws_digits, draws_on_black, read_digit, read_picture, read_prepared
-from .pictures.sheets import filmstrip, sequence_frames
-from .pictures.writers import check_video, write_gif, write_png, write_video
+from .pictures.sizes import Size
 from .training.checkpoints import Checkpoint
-
-ENDINGS = (".gif", ".mp4", ".png", *arrays.ENDINGS)
-LARGEST_SIDE = 65_535  # pixels; a GIF counts them in two bytes
-MOST_PIXELS = 1 << 29  # of all frames together, at three bytes each
 
 
 class Parser(argparse.ArgumentParser):
     """A parser that shows defaults and whose complaints are UserErrors, one line each."""
 
     def __init__(self, prog: str, description: str, **options):
-        super().__init__(prog=f"python -m minidraw.{prog}", description=description, formatter_class=_Help, **options)
+        super().__init__(prog=f"{called()}{prog}", description=description, formatter_class=_Help, **options)
 
     def error(self, message: str) -> NoReturn:
         raise UserError(f"{message}; see {self.prog} --help")
@@ -70,12 +65,14 @@ class Parser(argparse.ArgumentParser):
 
     def add_pictures(self, out: str) -> None:
         """Add --out, how the pictures look, and --latents."""
-        text = ".gif, .mp4: how it is drawn; .png: what came out; .npy: its frames; .npz: all its arrays"
+        text = "how: .gif .mp4 .webp .apng; a strip: .svg; what came out: .png; arrays: .npy .npz"
         self.add_argument("--out", type=filled, metavar="FILE", default=out, help=text)
+        self.add_argument("--plain", action="store_true", help="show the canvas itself, not the ink on it")
         self.add_argument("--latents", action="store_true", help="in an .npy, the latents instead of the frames")
         self.add_argument("--strip", action="store_true", help="in a .png, a row per image, from left to right in time")
         self.add_argument("--columns", type=whole(1), metavar="N", help="images per row (default: a square sheet)")
-        self.add_argument("--scale", type=whole(1), metavar="N", default=3, help="enlargement")
+        text = "enlargement (default: for a picture of about 700 pixels)"
+        self.add_argument("--scale", type=whole(1), metavar="N", help=text)
         self.add_argument("--fps", type=float, metavar="N", default=10.0, help="glimpses per second")
         self.add_argument("--no-boxes", action="store_true", help="leave out the windows of attention")
 
@@ -84,6 +81,14 @@ class _Help(argparse.ArgumentDefaultsHelpFormatter):
     def _get_help_string(self, action: argparse.Action) -> str | None:
         shown = action.default not in (None, []) and action.default is not False
         return super()._get_help_string(action) if shown else action.help
+
+
+def called() -> str:
+    """Return what stands before a command's name as this process was started: for usage lines."""
+    started = Path(sys.argv[0])
+    if started.stem.lower() == "minidraw":  # the script that pip makes
+        return "minidraw "
+    return "python -m minidraw " if started.parts[-2:] == ("minidraw", "__main__.py") else "python -m minidraw."
 
 
 def filled(text: str) -> str:
@@ -175,68 +180,21 @@ def given_images(options: argparse.Namespace, checkpoint: Checkpoint, network: D
     return split.batch(spread(chosen, split), np.random.default_rng([options.seed, 1]))
 
 
-def too_many(images: int, config: DRAWConfig | RAMConfig, scale: int) -> bool:
-    """Tell whether all glimpses of so many drawings, enlarged `scale` times, are more than is made at once."""
-    _, H, W = config.image_shape
-    return images * config.glimpses * H * W * scale**2 > MOST_PIXELS
+def size(options: argparse.Namespace, drawings: int, config: DRAWConfig | RAMConfig, beside: bool = False) -> Size:
+    """Return what decides how large the picture of so many drawings is, each with an image beside it or not."""
+    return Size(drawings, config.glimpses, config.image_shape, beside, columns=options.columns)
 
 
-def check_out(options: argparse.Namespace, drawings: int, config: DRAWConfig | RAMConfig, cells: int = 1) -> None:
-    """Raise UserError, before any work is done, for an --out of no known kind, or one that would be too large.
-
-    In a picture a drawing takes up so many `cells`.
-    """
-    ending = Path(options.out).suffix.lower()
-    if ending not in ENDINGS:
-        endings = f"{', '.join(ENDINGS[:-1])} or {ENDINGS[-1]}"
-        raise UserError(f"--out must end in {endings}, not {ending or 'nothing'!r}: {options.out}")
-    if ending == ".mp4":
-        check_video()
-    if options.strip and ending != ".png":
-        raise UserError(f"--strip makes a still picture: let --out end in .png, not {ending}")
-    if ending in arrays.ENDINGS:
-        arrays.check_arrays(drawings, config)
-        return
-    if options.latents:
-        raise UserError(f"--latents are numbers: let --out end in .npy, not {ending}")
-    W = config.image_shape[2]
-    if options.columns and options.columns * W * options.scale > LARGEST_SIDE:
-        raise UserError(f"a picture of {options.columns} columns is too large: change --columns or --scale")
-    if too_many(drawings * cells, config, options.scale):
-        raise UserError(f"{drawings} drawings at --scale {options.scale} are too much for one picture: ask for less")
+def check_out(options: argparse.Namespace, size: Size) -> None:
+    """Raise UserError, before any work is done, for an --out of no known kind, or one that would be too large."""
+    saving.check(options.out, size, options.scale, options.strip, options.latents)
 
 
 def write_drawing(options: argparse.Namespace, drawing: Drawing, originals: np.ndarray | None = None) -> None:
     """Write a drawing, beside its `originals` (n, C, H, W) if there are any, as the options say; tell what was made."""
-    if Path(options.out).suffix.lower() in arrays.ENDINGS:
-        what = arrays.write_arrays(options.out, drawing, originals, options.latents)
-        print(f"{options.out}: {what}, {os.path.getsize(options.out) / 1e6:.2f} MB")
-        return
-    frames = drawing.frames
-    layout: dict[str, Any] = {"originals": originals, "scale": options.scale}
-    boxes: dict[str, Any] = {} if options.no_boxes else {"write": drawing.write, "read": drawing.read}
-    if options.strip:
-        sheets = [filmstrip(frames, **boxes, **layout)]
-    elif Path(options.out).suffix.lower() == ".png":
-        sheets = sequence_frames(frames[-1:], **layout, columns=options.columns)
-    else:
-        sheets = sequence_frames(frames, **boxes, **layout, columns=options.columns)
-    write_sheets(options, sheets, f"{frames.shape[1]} drawings of {len(frames)} glimpses")
-
-
-def write_sheets(options: argparse.Namespace, sheets: list[np.ndarray], what: str, hold: float = 2) -> None:
-    """Write pictures of one size to --out, a .png of the first or a moving one of all, and tell what was made."""
-    height, width, _ = sheets[0].shape
-    if max(height, width) > LARGEST_SIDE:
-        raise UserError(f"a picture of {width}x{height} pixels is too large: change --columns, --scale or -n")
-    ending = Path(options.out).suffix.lower()
-    if ending == ".png":
-        write_png(options.out, sheets[0])
-    else:
-        write = write_gif if ending == ".gif" else write_video
-        write(options.out, sheets, options.fps, hold)
-    megabytes = os.path.getsize(options.out) / 1e6
-    print(f"{options.out}: {what}, {width}x{height} pixels, {megabytes:.2f} MB")
+    names = ("plain", "strip", "columns", "scale", "fps", "latents")
+    look = {name: getattr(options, name) for name in names}
+    print(saving.save(drawing, options.out, originals=originals, boxes=not options.no_boxes, **look))
 
 
 def _tell(line: str) -> None:

@@ -1,13 +1,15 @@
 """python -m minidraw.figures RUN: the paper's figures for any run or checkpoint.
 
     sheet.png     generated images; beside the last column the training images nearest to it   (figs 6, 9, 12)
-    sequence.png  how some of them were drawn, the box where each glimpse was written          (figs 1, 7, 10)
-    seen.png      how test images are read and redrawn                                         (fig. 5 shows reading)
+    sequence.png  how some of them were drawn, the box where each glimpse was written          (figs 1, 10)
+                  the same of a network without attention, which has no box                    (fig. 7)
+    seen.png      how test images are read and redrawn                                         (not in the paper)
     curves.png    the cost over training, with its two terms                                   (fig. 11)
-    glimpses.png  the KL divergence of every glimpse over training
+    glimpses.png  the KL divergence of every glimpse over training                             (not in the paper)
 
 Of a classifier, seen.png and seen.gif show how test images are looked at (fig. 5), curves.png has its cross entropy
-and error, and the others are left out. The last two need the metrics.jsonl of a run's folder, and matplotlib.
+and error, and the others are left out. Curves need the metrics.jsonl of a run's folder, and matplotlib; where one of
+them is missing they are left out too, which a line on standard error says.
 """
 
 import argparse
@@ -18,15 +20,17 @@ from typing import Any, cast
 
 import numpy as np
 
-from .cli import Parser, filled, load_data, run, too_many, whole
+from .cli import Parser, filled, load_data, run, whole
 from .data import Dataset
 from .data.images import spread
 from .errors import UserError
 from .model.draw import DRAW
 from .model.ram import RAM
 from .pages import curves, metrics
+from .pictures.ink import shown
 from .pictures.looks import LOOKS_PER_SECOND, beside_nearest, looks, redrawn
 from .pictures.sheets import filmstrip, sheet
+from .pictures.sizes import Size
 from .pictures.writers import write_gif, write_png
 from .training import checkpoints
 
@@ -52,14 +56,14 @@ def plots(lines: list[dict], network: str, folder: Path) -> list[Path]:
 
     Raises UserError without matplotlib, or if the lines hold nothing of training yet.
     """
-    try:
-        matplotlib = importlib.import_module("matplotlib")
-    except ImportError:
-        raise UserError("curves need matplotlib: pip install 'minidraw[plots]'") from None
-    matplotlib.use("agg")
-    plt = importlib.import_module("matplotlib.pyplot")
     if not any("loss" in line for line in lines):
         raise UserError("metrics.jsonl has no line of training yet")
+    try:
+        matplotlib = importlib.import_module("matplotlib")
+        matplotlib.use("agg")
+        plt = importlib.import_module("matplotlib.pyplot")
+    except ImportError:
+        raise UserError("they need matplotlib: pip install matplotlib") from None
     charts = curves.charts(lines, network, cost_only=True)
     figure, every = plt.subplots(len(charts), 1, figsize=(7, 3.5 * len(charts)), sharex=True, layout="constrained")
     for axes, chart in zip(np.atleast_1d(every), charts, strict=True):
@@ -90,9 +94,10 @@ def drawings(options: argparse.Namespace, network: DRAW, data: Dataset, folder: 
     drawing = network.draw(options.rows * COLUMNS, options.seed)
     beside = beside_nearest(drawing.frames[-1], data.train, COLUMNS)
     write_png(folder / "sheet.png", sheet(beside, COLUMNS + 1, SCALE))
-    few = slice(STRIPS)
+    few, size = slice(STRIPS), Size(STRIPS, network.config.glimpses, network.config.image_shape, strip=True)
     windows = drawing.write and drawing.write.some(few)
-    write_png(folder / "sequence.png", filmstrip(drawing.frames[:, few], write=windows))
+    strip = filmstrip(shown(drawing).frames[:, few], write=windows, scale=size.scale())
+    write_png(folder / "sequence.png", strip)
     rng = np.random.default_rng(options.seed)
     write_png(folder / "seen.png", redrawn(network, data.test.batch(spread(STRIPS, data.test), rng), rng))
     return [folder / name for name in ("sheet.png", "sequence.png", "seen.png")]
@@ -110,7 +115,8 @@ def main(arguments: list[str]) -> int:
     """Write the figures that the arguments ask for; their paths go to standard output."""
     options = parser().parse_args(arguments)
     checkpoint = checkpoints.load(options.checkpoint)
-    if too_many(options.rows * COLUMNS, checkpoint.experiment.model, SCALE):
+    config = checkpoint.experiment.model
+    if Size(options.rows * COLUMNS, config.glimpses, config.image_shape).too_many(SCALE):
         raise UserError(f"--rows {options.rows} are too many for one sheet: ask for less")
     data, folder = load_data(options, checkpoint), Path(options.out)
     network = checkpoint.network(options.backend, options.threads)
@@ -123,8 +129,12 @@ def main(arguments: list[str]) -> int:
     lines, damaged = metrics.read((path if path.is_dir() else path.parent) / "metrics.jsonl")
     if damaged:
         print(f"{damaged} lines of metrics.jsonl cannot be read and are left out", file=sys.stderr)
-    if lines:
-        print("\n".join(map(str, plots(lines, checkpoint.experiment.network, folder))))
+    try:
+        made = plots(lines, checkpoint.experiment.network, folder)
+    except UserError as problem:
+        print(f"curves are left out: {problem}", file=sys.stderr)
+    else:
+        print("\n".join(map(str, made)))
     return 0
 
 

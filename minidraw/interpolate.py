@@ -11,12 +11,11 @@ from pathlib import Path
 
 import numpy as np
 
-from .cli import Parser, check_out, drawing_network, given_images, run, whole, write_drawing, write_sheets
+from .cli import Parser, check_out, drawing_network, given_images, run, size, whole, write_drawing
 from .errors import UserError
 from .model.draw import draw_noise
 from .model.latent import between
-from .pictures import arrays
-from .pictures.sheets import sheet
+from .pictures import arrays, saving
 from .training import checkpoints
 
 COUNT = 5  # images to pass through where none are given
@@ -40,11 +39,13 @@ def parser() -> Parser:
 def main(arguments: list[str]) -> int:
     """Draw as the arguments say; what was written goes to standard output."""
     options = parser().parse_args(arguments)
-    if options.morph and Path(options.out).suffix.lower() == ".png":
+    ending = Path(options.out).suffix.lower()
+    if options.morph and ending in saving.STILL:
         raise UserError("--morph makes a moving picture: let --out end in .gif or .mp4")
     checkpoint = checkpoints.load(options.checkpoint)
-    check_out(options, (len(options.images) or options.n or COUNT) * options.steps, checkpoint.experiment.model)
     options.columns = options.columns or options.steps
+    count = (len(options.images) or options.n or COUNT) * options.steps
+    check_out(options, size(options, count, checkpoint.experiment.model))
     network = drawing_network(options, checkpoint)
     rng = np.random.default_rng([options.seed, 0])
     if options.images or options.test or options.data or options.data_dir:
@@ -59,9 +60,8 @@ def main(arguments: list[str]) -> int:
     else:
         path = between(z, options.steps)
     drawing = network.draw_latents(path)
-    if options.morph and Path(options.out).suffix.lower() not in arrays.ENDINGS:
-        sheets = [sheet(image[None], scale=options.scale) for image in drawing.frames[-1]]
-        write_sheets(options, sheets, f"{len(sheets)} drawings, one after the other", hold=0)
+    if options.morph and ending not in arrays.ENDINGS:
+        print(saving.morph(drawing, options.out, options.scale, options.fps))
     else:
         write_drawing(options, drawing)
     return 0

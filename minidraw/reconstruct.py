@@ -2,8 +2,9 @@
 
 import numpy as np
 
-from .cli import Parser, check_out, drawing_network, given_images, run, whole, write_drawing
+from .cli import Parser, check_out, drawing_network, given_images, run, size, whole, write_drawing
 from .model.draw import draw_noise
+from .pictures.sheets import READING_WORD, WRITING_WORD
 from .training import checkpoints
 
 COUNT = 16  # images of the test set
@@ -11,7 +12,7 @@ COUNT = 16  # images of the test set
 
 def parser() -> Parser:
     """Return the parser of this command line."""
-    text = "Draw given images again, in pairs: a green box where the network looks, a red one where it writes."
+    text = f"Draw given images again, in pairs; {READING_WORD} boxes: where it looks, {WRITING_WORD}: where it writes."
     parser = Parser("reconstruct", text)
     parser.add_checkpoint()
     parser.add_images(COUNT)
@@ -26,7 +27,7 @@ def main(arguments: list[str]) -> int:
     options = parser().parse_args(arguments)
     checkpoint = checkpoints.load(options.checkpoint)
     count = len(options.images) or options.n or COUNT
-    check_out(options, count, checkpoint.experiment.model, cells=2)
+    check_out(options, size(options, count, checkpoint.experiment.model, beside=True))
     network = drawing_network(options, checkpoint)
     images = given_images(options, checkpoint, network, COUNT)
     noise = draw_noise(network.config, len(images), np.random.default_rng([options.seed, 0]))

@@ -2,6 +2,8 @@
 
     frames        (T, n, C, H, W)  sigmoid(c_t): the image after every glimpse, in [0, 1]
     latents       (T, n, Z)        z_t: `DRAW.decode` makes the frames of them again
+    ink           (T, n, C, H, W)  1 - exp(-Σ |what the glimpses so far have added in logits|): where it has written
+    start         (C, H, W)        sigmoid(c_0): the canvas before the first glimpse
     write_centre  (T, n, 2)        where the glimpse is written: x and y in pixels; 1 is the centre of the first pixel
     write_stride  (T, n)           delta, pixels between neighbouring filters
     write_sigma   (T, n)           standard deviation of the filters in pixels
@@ -14,23 +16,22 @@ A network without attention has no windows. Letters: T glimpses, n images, (C, H
 
 import io
 import math
+import os
 from pathlib import Path
 
 import numpy as np
 
 from ..errors import UserError
 from ..files import write_atomic
-from ..model.config import DRAWConfig
 from ..model.draw import Drawing
-from ..model.ram import RAMConfig
 
 ENDINGS = (".npy", ".npz")
 MOST_NUMBERS = 1 << 29  # in all frames together, four bytes each, which are in memory twice while they are written
 
 
-def check_arrays(images: int, config: DRAWConfig | RAMConfig) -> None:
+def check_arrays(images: int, glimpses: int, image_shape: tuple[int, int, int]) -> None:
     """Raise UserError, before any work is done, for so many images that their frames would be too much for a file."""
-    if images * config.glimpses * math.prod(config.image_shape) > MOST_NUMBERS:
+    if images * glimpses * math.prod(image_shape) > MOST_NUMBERS:
         raise UserError(
             f"{images} drawings are more than {MOST_NUMBERS:,} numbers, too much for one file: ask for less"
         )
@@ -38,14 +39,16 @@ def check_arrays(images: int, config: DRAWConfig | RAMConfig) -> None:
 
 def by_name(drawing: Drawing, originals: np.ndarray | None = None) -> dict[str, np.ndarray]:
     """Return what there is of a drawing, and the images that were drawn again, by the names above."""
-    named = {"frames": drawing.frames, "latents": drawing.latents}
+    named = {name: getattr(drawing, name) for name in ("frames", "latents", "ink", "start")}
     for name, windows in (("write", drawing.write), ("read", drawing.read)):
         if windows is not None:
             named |= {f"{name}_{field}": np.asarray(value) for field, value in windows._asdict().items()}
     return named if originals is None else named | {"originals": originals}
 
 
-def write_arrays(path: str, drawing: Drawing, originals: np.ndarray | None = None, latents: bool = False) -> str:
+def write_arrays(
+    path: str | os.PathLike, drawing: Drawing, originals: np.ndarray | None = None, latents: bool = False
+) -> str:
     """Write the arrays of a drawing; in an .npy its frames or its `latents`. Return their names and shapes.
 
     The file appears whole or not at all, and nothing in it is pickled. Raises UserError where it cannot be written.

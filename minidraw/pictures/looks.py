@@ -5,7 +5,9 @@ import numpy as np
 from ..data.images import spread
 from ..model.draw import DRAW, draw_noise
 from ..model.ram import RAM
+from .ink import shown
 from .sheets import filmstrip, sequence_frames
+from .sizes import Size
 
 CHUNK = 1000  # training images compared at a time
 LOOKS = 6  # classified images shown
@@ -39,9 +41,10 @@ def beside_nearest(images: np.ndarray, split, columns: int, chosen: np.ndarray |
 
 
 def redrawn(model: DRAW, images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Return a strip for each of the images (n, C, H, W): itself, then how it is read and drawn again."""
+    """Return a strip for each of the images (n, C, H, W): itself, then how it is read and drawn again, as ink."""
     seen = model.redraw(images, draw_noise(model.config, len(images), rng))
-    return filmstrip(seen.frames, write=seen.write, read=seen.read, originals=images)
+    scale = Size(len(images), model.config.glimpses, model.config.image_shape, beside=True, strip=True).scale()
+    return filmstrip(shown(seen).frames, write=seen.write, read=seen.read, originals=images, scale=scale)
 
 
 def looks(model: RAM, split, rng: np.random.Generator) -> tuple[list[np.ndarray], np.ndarray, str]:
@@ -54,11 +57,14 @@ def looks(model: RAM, split, rng: np.random.Generator) -> tuple[list[np.ndarray]
     images = split.batch(chosen, rng)
     glimpses, read = model.look(images)
     seen = np.stack([enlarge(glimpse, images.shape[2:]) for glimpse in glimpses])  # (T, n, C, H, W)
-    moving = sequence_frames(seen, read=read, originals=images, columns=2, scale=2)
-    there, T, rows = np.broadcast_to(images, seen.shape), len(seen), []
+    there, T = np.broadcast_to(images, seen.shape), len(seen)
+    size = Size(len(images), T, images.shape[1:], beside=True, columns=2)
+    moving = sequence_frames(seen, read=read, originals=images, columns=2, scale=size.scale())
+    scale = max(2, size._replace(drawings=2 * len(images), beside=False, strip=True).scale())
+    rows: list[np.ndarray] = []
     for one in (slice(i, i + 1) for i in range(len(images))):
-        rows.append(filmstrip(there[:, one], read=read.some(one), steps=T, scale=2))
-        rows.append(filmstrip(seen[:, one], steps=T, scale=2))
+        rows.append(filmstrip(there[:, one], read=read.some(one), steps=T, scale=scale, numbers=not rows))
+        rows.append(filmstrip(seen[:, one], steps=T, scale=scale, numbers=False))
     note = f"the answers are {join(model.predict(images))}"
     if split.labels is not None:
         note += f", the labels {join(split.labels[chosen])}"

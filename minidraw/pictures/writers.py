@@ -1,4 +1,4 @@
-"""Pictures to files: GIF, MP4 and PNG, each whole or not at all.
+"""Pictures to files: GIF, MP4, WebP, animated PNG and PNG, each whole or not at all.
 
 Pictures are uint8 (rows, columns, 3), as sheets.py makes them.
 """
@@ -14,31 +14,29 @@ from pathlib import Path
 
 import imageio.v3 as iio
 import numpy as np
-from PIL import Image
+from PIL import Image, features
 from PIL.PngImagePlugin import PngInfo
 
 from ..errors import UserError
 from ..files import write_atomic
-from .sheets import BACKGROUND, GREEN, NOT_A_NUMBER, RED
+from .sheets import BACKGROUND, NOT_A_NUMBER, READING, WRITING
 
-GREYS = 16  # levels in a grey GIF: fewer make longer repetitions for LZW, and a moving picture needs no more
+GREYS = 128  # levels in a grey GIF: the eye sees no bands, and and a seventh less to store than with all
+COLOURS = 248  # in a colour GIF, besides the MARKS; of 256 one must stay free, see write_gif
+MARKS = np.array([WRITING, READING, NOT_A_NUMBER], np.uint8)  # (3, 3): colours that are kept as they are
+SLACK = 3  # of 255: a grey that has changed by no more is left as it is, till the last picture; a tenth less to store
 NOTE = "Description"  # the key of a PNG's text, one of those that its standard names
-COLOURS = 240  # in a colour GIF, besides the boxes' own; one of the 256 must stay free, see write_gif
 
 
 def write_gif(path: str | os.PathLike, frames: Sequence[np.ndarray], fps: float = 10, hold: float = 2) -> None:
     """Write pictures of one size as a GIF that loops for ever.
 
     frames: uint8, (rows, columns, 3) each; fps: pictures a second (a GIF counts in 1/100 s; at most 50); hold: seconds
-    for the last. One palette serves all: 16 greys and the boxes' colours, or 240 colours found in the pictures.
+    for the last. One palette serves all: 128 greys and the boxes' colours, or 248 colours found in the pictures.
     The file appears whole or not at all; its folder is made. UserError: cannot be written, or fps or hold out of range.
     """
-    if not (fps >= 0.1 and 0 <= hold <= 600):
-        raise UserError(f"a GIF's fps must be 0.1 or more and its hold 0 to 600 seconds, got {fps:g} and {hold:g}")
-    colours = _palette(frames)  # (k, 3)
-    paint = Image.new("P", (1, 1))
-    paint.putpalette(colours.tobytes())
-    indices = [np.asarray(Image.fromarray(f).quantize(palette=paint, dither=Image.Dither.NONE)) for f in frames]
+    _check_pace("a GIF", fps, hold)
+    colours, indices = _indexed(frames)  # (k, 3), a list of (rows, columns)
     each = max(20, 10 * round(100 / fps))  # milliseconds; browsers slow down what is faster than 50 a second
     durations = [each] * (len(frames) - 1) + [max(each, round(1000 * hold))]
     # optimize: pixels that stay are stored as a free colour, "transparent", in hardly any bytes: a third of the size
@@ -47,13 +45,37 @@ def write_gif(path: str | os.PathLike, frames: Sequence[np.ndarray], fps: float 
     write_atomic(path, iio.imwrite("<bytes>", indices, duration=duration, loop=0, **options))
 
 
+def check_webp() -> None:
+    """Raise UserError for a Pillow that was built without WebP."""
+    if not features.check("webp"):
+        raise UserError("this Pillow was built without WebP: let the file end in .gif or .apng")
+
+
+def write_animation(path: str | os.PathLike, frames: Sequence[np.ndarray], fps: float = 10, hold: float = 2) -> None:
+    """Write pictures of one size without any loss, looping for ever: a WebP by a path's ending, else an animated PNG.
+
+    Arguments and errors as for `write_gif`, but times are exact to 1/1000 s.
+    """
+    webp, content = Path(path).suffix.lower() == ".webp", io.BytesIO()
+    _check_pace("an animation", fps, hold)
+    if webp:
+        check_webp()
+    each = max(4, round(1000 / fps))
+    durations = [each] * (len(frames) - 1) + [max(each, round(1000 * hold))]
+    first, *others = map(Image.fromarray, frames)
+    options = {"lossless": True, "quality": 50, "method": 4} if webp else {}
+    kind = "webp" if webp else "png"
+    first.save(content, kind, save_all=True, append_images=others, duration=durations, loop=0, **options)
+    write_atomic(path, content.getbuffer())
+
+
 def check_video() -> str:
     """Return the path of ffmpeg. Raises UserError for want of imageio-ffmpeg or of the program that it brings."""
     try:
         return importlib.import_module("imageio_ffmpeg").get_ffmpeg_exe()
     except (ImportError, RuntimeError):
         raise UserError(
-            "an .mp4 needs imageio-ffmpeg: pip install 'minidraw[video]', or let --out end in .gif"
+            "an .mp4 needs imageio-ffmpeg: pip install imageio-ffmpeg, or let the file end in .gif"
         ) from None
 
 
@@ -107,13 +129,49 @@ def read_note(png: bytes) -> str:
         return ""
 
 
-def _palette(frames: Sequence[np.ndarray]) -> np.ndarray:
-    """Return the colours that serve all frames, no two equal, the boxes' own among them: (k, 3), k < 256."""
-    marks = np.array([RED, GREEN, NOT_A_NUMBER], np.uint8)  # (3, 3)
-    pixels = np.concatenate([frame[1::3, 1::3].reshape(-1, 3) for frame in frames])
-    pixels = pixels[~(pixels[:, None] == marks).all(axis=-1).any(axis=-1)]
-    if (pixels == pixels[:, :1]).all():
-        greys = np.linspace(0, 255, GREYS).round().astype(np.uint8)  # (GREYS)
-        return np.concatenate([greys[:, None].repeat(3, axis=1), marks])
-    best = Image.fromarray(pixels[None]).quantize(COLOURS, Image.Quantize.FASTOCTREE).getpalette()
-    return np.unique(np.concatenate([np.reshape(best, (-1, 3)).astype(np.uint8), marks]), axis=0)
+def _check_pace(what: str, fps: float, hold: float) -> None:
+    if not (fps >= 0.1 and 0 <= hold <= 600):
+        raise UserError(f"{what}'s fps must be 0.1 or more and its hold 0 to 600 seconds, got {fps:g} and {hold:g}")
+
+
+def _indexed(frames: Sequence[np.ndarray]) -> tuple[np.ndarray, list[np.ndarray]]:
+    """Return the colours that serve all frames, (k, 3), k < 256, the MARKS last, and each frame by their numbers."""
+    if all(_is_grey(frame) for frame in frames):
+        colours = np.linspace(0, 255, GREYS).round().astype(np.uint8)[:, None].repeat(3, axis=1)  # (GREYS, 3)
+        indices = _steady(frames)
+    else:
+        best = Image.fromarray(np.concatenate([frame[~_is_mark(frame)][::5] for frame in frames])[None])
+        best = best.quantize(COLOURS, Image.Quantize.FASTOCTREE).getpalette()
+        colours = np.unique(np.reshape(best, (-1, 3)).astype(np.uint8), axis=0)
+        paint = Image.new("P", (1, 1))
+        paint.putpalette(colours.tobytes())
+        indices = [np.array(Image.fromarray(f).quantize(palette=paint, dither=Image.Dither.NONE)) for f in frames]
+    for frame, index in zip(frames, indices, strict=True):
+        for k, mark in enumerate(MARKS):
+            index[_is(frame, mark)] = len(colours) + k
+    return np.concatenate([colours, MARKS]), indices
+
+
+def _is(frame: np.ndarray, colour: np.ndarray) -> np.ndarray:
+    """Return which pixels of a frame (rows, columns, 3) have a colour."""
+    return (frame[..., 0] == colour[0]) & (frame[..., 1] == colour[1]) & (frame[..., 2] == colour[2])
+
+
+def _is_mark(frame: np.ndarray) -> np.ndarray:
+    return np.logical_or.reduce([_is(frame, mark) for mark in MARKS])  # (rows, columns)
+
+
+def _is_grey(frame: np.ndarray) -> bool:
+    """Tell whether all pixels of a frame (rows, columns, 3) are grey or MARKS."""
+    grey = (frame[..., 0] == frame[..., 1]) & (frame[..., 1] == frame[..., 2])
+    return bool(grey.all() or (grey | _is_mark(frame)).all())
+
+
+def _steady(frames: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """Return grey frames by number; what changes by no more than SLACK stays as it is, but for the last."""
+    shown, indices = frames[0][..., 0].astype(np.int16), []
+    for k, frame in enumerate(frames):
+        moves = np.abs(frame[..., 0] - shown) > (SLACK if k < len(frames) - 1 else 0)
+        np.copyto(shown, frame[..., 0], where=moves)
+        indices.append(np.rint(shown * np.float32((GREYS - 1) / 255)).astype(np.uint8))
+    return indices

@@ -3,14 +3,15 @@
 import os
 import zipfile
 
-import imageio.v3 as iio
 import numpy as np
 import pytest
+from PIL import Image
 from support.runs import SIZES, listing, run, save, trainer
 
 from minidraw import data
 from minidraw.data.images import spread
 from minidraw.model.draw import draw_noise
+from minidraw.pictures.sheets import sheet
 from minidraw.training import checkpoints
 
 pytestmark = pytest.mark.usefixtures("small_strokes")
@@ -32,7 +33,7 @@ def read(name):
 
 def check(arrays, drawing, **more):
     """The arrays of an .npz are those of a drawing, bit for bit, and no others but `more`."""
-    expected = {"frames": drawing.frames, "latents": drawing.latents, **more}
+    expected = {name: getattr(drawing, name) for name in ("frames", "latents", "ink", "start")} | more
     for kind, windows in (("write", drawing.write), ("read", drawing.read)):
         if windows is not None:
             expected |= {f"{kind}_{name}": getattr(windows, name) for name in WINDOW}
@@ -48,7 +49,8 @@ def test_generate_writes_everything_by_name(here, trained, network, capsys):
     arrays = read("new/a.npz")
     check(arrays, network.draw(5, seed=3))
     assert arrays["write_centre"].shape == (T, 5, 2) and arrays["write_size"] == SIZES["write_size"]
-    shapes = f"frames ({T}, 5, 1, 28, 28), latents ({T}, 5, {Z}), write_centre ({T}, 5, 2), write_stride ({T}, 5)"
+    shapes = f"frames ({T}, 5, 1, 28, 28), latents ({T}, 5, {Z}), ink ({T}, 5, 1, 28, 28), start (1, 28, 28), "
+    shapes += f"write_centre ({T}, 5, 2), write_stride ({T}, 5)"
     size = f"{os.path.getsize('new/a.npz') / 1e6:.2f} MB"
     assert out == f"new/a.npz: {shapes}, write_sigma ({T}, 5), write_size (), {size}\n"
     assert err == "" and os.listdir("new") == ["a.npz"]
@@ -98,7 +100,7 @@ def test_originals_are_the_pictures_given(here, trained):
 def test_a_network_without_attention_has_no_windows(here, tmp_path):
     trainer(tmp_path / "run", steps=1, read_size=None, write_size=None).run()
     assert run("reconstruct", tmp_path / "run", "-n", 2, "--out", "a.npz") == 0
-    assert read("a.npz").keys() == {"frames", "latents", "originals"}
+    assert read("a.npz").keys() == {"frames", "latents", "ink", "start", "originals"}
 
 
 def test_interpolate_writes_row_after_row(here, trained, network):
@@ -111,17 +113,21 @@ def test_interpolate_writes_row_after_row(here, trained, network):
 
 
 def test_a_morph_holds_the_drawings_that_are_shown_and_how_they_came_about(here, trained, network):
-    for name in ("a.npz", "a.gif"):
-        assert run("interpolate", trained, "-n", 3, "--steps", 5, "--morph", "--scale", 1, "--out", name) == 0
+    for name in ("a.npz", "a.apng"):
+        assert run("interpolate", trained, "-n", 3, "--steps", 5, "--morph", "--scale", 9, "--out", name) == 0
     arrays, z = read("a.npz"), draw_noise(network.config, 3, np.random.default_rng([0, 0]))
-    assert arrays["frames"].shape == (T, 12, 1, 28, 28) and len(iio.imread("a.gif", index=None)) == 12
+    assert arrays["frames"].shape == (T, 12, 1, 28, 28)
+    with Image.open("a.apng") as morph:
+        for k, frame in enumerate(arrays["frames"][-1]):
+            morph.seek(k)
+            assert np.array_equal(np.asarray(morph.convert("RGB")), sheet(frame[None], scale=9))
     check(arrays, network.draw_latents(arrays["latents"]))
     assert np.array_equal(arrays["latents"][:, 3::4], np.roll(z, -1, axis=1))  # to the second, the third, the first
 
 
 def test_options_of_pictures_do_not_matter(here, trained):
     assert run("generate", trained, "-n", 2, "--out", "a.npy") == 0
-    looks = ["--columns", 100_000, "--scale", 100_000, "--fps", "nan", "--no-boxes"]
+    looks = ["--columns", 100_000, "--scale", 100_000, "--fps", "nan", "--no-boxes", "--plain"]
     assert run("generate", trained, "-n", 2, "--out", "b.npy", *looks) == 0
     made = listing(here)
     assert made["a.npy"] == made["b.npy"]

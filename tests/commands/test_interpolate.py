@@ -113,10 +113,10 @@ def test_between_random_drawings_or_test_images(here, trained, capsys):
         ("d.gif", ["--seed", 1]),
     ):
         assert run("interpolate", trained, "-n", 3, "--steps", 2, "--out", name, *more) == 0
-    assert capsys.readouterr().out.startswith("a.gif: 4 drawings of 3 glimpses, 174x174 pixels")
+    assert capsys.readouterr().out.startswith("a.gif: 4 drawings of 3 glimpses, 678x678 pixels")
     made = listing(here)
     assert made["b.gif"] == made["c.gif"] and len(set(made.values())) == 3
-    assert len(iio.imread("a.gif", index=None)) == SIZES["glimpses"] + 1
+    assert len(iio.imread("a.gif", index=None)) == SIZES["glimpses"] + 2
 
 
 def test_a_morph_goes_through_all_images_and_back(here, trained, capsys):

@@ -22,6 +22,8 @@ HUGE = "999999999999999999999"
 NO_GPU = importlib.util.find_spec("cupy") is None
 TINY = [f"--set={name}={value}" for name, value in SIZES.items()]
 
+ENDINGS = "a file for drawings must end in .gif, .mp4, .webp, .apng, .png, .svg, .npy or .npz"
+
 # (command line, a part of the one line about it); RUN stands for a run's folder
 MISTAKES = [
     # report and compare
@@ -117,15 +119,15 @@ MISTAKES = [
     ("generate RUN -n ten", "argument -n: must be"),
     ("generate RUN -n 1000000000", "too much for one picture"),
     ("generate RUN --scale 100000", "too much for one picture"),
-    ("generate RUN --out a.avi", "--out must end in .gif, .mp4, .png, .npy or .npz, not '.avi': a.avi"),
-    ("generate RUN --out a", "--out must end in .gif, .mp4, .png, .npy or .npz"),
-    ("generate RUN --out .gif", "--out must end in .gif, .mp4, .png, .npy or .npz"),
-    ("generate RUN --out a.mp4 --strip", "let --out end in .png"),
-    ("generate RUN --strip", "let --out end in .png"),
-    ("generate RUN --out a.npz --strip", "--strip makes a still picture: let --out end in .png, not .npz"),
-    ("generate RUN --latents", "--latents are numbers: let --out end in .npy, not .gif"),
+    ("generate RUN --out a.avi", f"{ENDINGS}, not '.avi': a.avi"),
+    ("generate RUN --out a", ENDINGS),
+    ("generate RUN --out .gif", ENDINGS),
+    ("generate RUN --out a.mp4 --strip", "let the file end in .png or .svg"),
+    ("generate RUN --strip", "let the file end in .png or .svg"),
+    ("generate RUN --out a.npz --strip", "a strip is a still picture: let the file end in .png or .svg, not .npz"),
+    ("generate RUN --latents", "latents are numbers: let the file end in .npy, not .gif"),
     ("generate RUN --out a.pt", ".npy or .npz, not '.pt': a.pt"),
-    ("generate RUN --out .npy", "must end in .gif, .mp4, .png, .npy or .npz, not 'nothing'"),
+    ("generate RUN --out .npy", f"{ENDINGS}, not 'nothing'"),
     (
         "generate RUN --out a.npy -n 1000000000",
         "are more than 536,870,912 numbers, too much for one file: ask for less",
@@ -133,11 +135,11 @@ MISTAKES = [
     ("generate RUN --out FILE/a.npz", "cannot write FILE/a.npz"),
     ("generate RUN --out FOLDER.npy", "cannot write FOLDER.npy: Is a directory"),
     ("reconstruct RUN --out FILE/a.npy", "cannot write FILE/a.npy"),
-    ("interpolate RUN --latents --morph", "--latents are numbers"),
+    ("interpolate RUN --latents --morph", "latents are numbers"),
     ("interpolate RUN --out a.npz --steps 100000000", "too much for one file"),
     ("generate RUN --fps 0", "fps must be 0.1 or more"),
     ("generate RUN --fps nan", "fps must be 0.1 or more"),
-    ("generate RUN -n 2 --columns 100000", "a picture of 100000 columns is too large"),
+    ("generate RUN -n 2 --columns 100000", "a picture of 3000002x32 pixels is too large: ask for other columns"),
     ("generate /dev/null", "cannot read /dev/null: it is no file"),
     ("train --data EMPTY", "for the images in it write 'folder:EMPTY'"),
     ("generate RUN --columns 0", "argument --columns: must be"),
@@ -165,7 +167,7 @@ MISTAKES = [
     ("reconstruct RUN good.png --data strokes", "give either them or pictures"),
     ("reconstruct RUN -n 31", "-n 31 is more than the 30 images of the test set"),
     ("reconstruct RUN -n 0", "argument -n: must be"),
-    ("reconstruct RUN --out a.jpg", "--out must end in .gif, .mp4, .png, .npy or .npz"),
+    ("reconstruct RUN --out a.jpg", ENDINGS),
     ("reconstruct RUN --data stroke", "did you mean 'strokes'"),
     ("reconstruct RUN --data small", "the images of small are (1, 4, 3), but this network is for (1, 28, 28)"),
     # interpolate

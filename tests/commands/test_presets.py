@@ -6,7 +6,7 @@ import pytest
 
 from minidraw.errors import UserError
 from minidraw.model.config import DRAWConfig
-from minidraw.presets import PRESETS, TrainConfig, parse_setting, preset
+from minidraw.presets import PRESETS, TrainConfig, for_few_images, parse_setting, preset
 
 
 def test_the_paper_s_mnist_experiments_have_the_sizes_of_table_3():
@@ -96,3 +96,43 @@ def test_the_smallest_and_largest_values_are_allowed():
 
 def test_no_field_has_the_same_name_in_both_configs():
     assert not {f.name for f in dataclasses.fields(DRAWConfig)} & {f.name for f in dataclasses.fields(TrainConfig)}
+
+
+@pytest.mark.parametrize(
+    "images, batch", [(11, 11), (16, 16), (240, 16), (500, 24), (999, 48), (1999, 80), (60_000, 100)]
+)
+def test_few_images_make_small_batches(images, batch):
+    chosen, remarks = for_few_images(TrainConfig(), images, 32)
+    assert chosen["batch_size"] == batch
+    told = [f"batches of {batch}, for {images:,} training images (batch_size)"] if batch != 100 else []
+    assert [line for line in remarks if line.startswith("batches")] == told
+    assert any("are few" in line for line in remarks) == (images < 2000)
+
+
+@pytest.mark.parametrize(
+    "length, epochs, warmup",
+    [
+        ({"minutes": 2.0}, None, 40),
+        ({"minutes": 60.0}, None, 100),
+        ({"minutes": 1e-3}, None, 1),
+        ({"steps": 300}, None, 30),
+        ({"steps": 5000}, None, 100),
+        ({"steps": 5000}, 10, 15),
+        ({"steps": 1}, None, 1),
+    ],
+)
+def test_in_a_short_run_the_learning_rate_rises_soon(length, epochs, warmup):
+    chosen, remarks = for_few_images(TrainConfig(**length), 240, 32, (), epochs)
+    assert chosen["warmup"] == warmup
+    assert any(f"rises over {warmup} updates" in line for line in remarks) == (warmup != 100)
+
+
+def test_what_is_given_is_not_chosen():
+    assert for_few_images(TrainConfig(minutes=1.0), 240, 32, ("batch_size", "warmup"))[0] == {"glimpse_warmup": 0.0}
+    assert for_few_images(TrainConfig(), 240, 32, ("batch_size", "warmup", "glimpse_warmup"))[0] == {}
+    chosen, remarks = for_few_images(TrainConfig(minutes=1.0, batch_size=50), 240, 96, ("batch_size",))
+    assert "batch_size" not in chosen and chosen["warmup"] == 20
+    assert not any(line.startswith("batches") for line in remarks)
+    assert any("at 96 pixels a blur" in line for line in remarks)
+    assert not any("a blur" in line for line in for_few_images(TrainConfig(), 240, 48)[1])
+    assert for_few_images(TrainConfig(warmup=0), 240, 32)[0]["warmup"] == 0, "not more than there was"

@@ -1,8 +1,12 @@
 """Photographs of digits become digits as MNIST has them: found, upright, thick enough, of 20 pixels, centred."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw
+from support.runs import environment
 
 from minidraw.errors import UserError
 from minidraw.pictures import photos
@@ -129,3 +133,11 @@ def test_postscript_starts_no_program(tmp_path, monkeypatch):
         with pytest.raises(UserError, match="cannot read the picture"):
             photos.read_picture(str(tmp_path / name), (1, 8, 8), on_black=False)
     assert not called
+
+
+def test_a_picture_is_read_first_of_all():
+    """Pillow knows its formats only once it is told to look for them."""
+    code = "from minidraw.pictures.photos import read_digit; print(read_digit('a.png')[1])"
+    Image.new("L", (40, 40), 200).save("a.png")
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, env=environment())
+    assert done.stdout.startswith("no figure stands out"), done.stderr

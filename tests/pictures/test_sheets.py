@@ -4,13 +4,24 @@ import numpy as np
 import pytest
 from support.boxes import H, N, T, W, cell, n, painted, windows
 
-from minidraw.pictures.sheets import BACKGROUND, GREEN, NOT_A_NUMBER, RED, filmstrip, sequence_frames, sheet
+from minidraw.pictures.sheets import (
+    BACKGROUND,
+    BAND,
+    LABEL,
+    NOT_A_NUMBER,
+    OUTLINE,
+    READING,
+    WRITING,
+    filmstrip,
+    sequence_frames,
+    sheet,
+)
 
 
 def one_box(window, H=H, W=W, scale=3):
-    """The (h, w) mask of the red box over one black image."""
+    """The (h, w) mask of the box of writing over one black image."""
     picture = sequence_frames(np.zeros((1, 1, 1, H, W), np.float32), window, scale=scale)[0]
-    return painted(cell(picture, H * scale, W * scale), RED)
+    return painted(cell(picture, H * scale, W * scale), WRITING)
 
 
 def rectangle(h, w, top, bottom, left, right):
@@ -72,9 +83,9 @@ def test_a_box_beyond_its_cell_leaves_no_mark_on_its_neighbours(x, y, side):
     window.stride[:, 1], window = side / (N - 1), window._replace(centre=window.centre.copy())
     window.centre[:, 1] = x, y
     picture = sequence_frames(frames, window, columns=2)[0]
-    red = painted(picture, RED)
-    cell(red, 18, 27, 0, 1)[:] = False
-    assert not red.any()
+    boxes = painted(picture, WRITING)
+    cell(boxes, 18, 27, 0, 1)[:] = False
+    assert not boxes.any()
 
 
 def test_the_part_of_a_box_inside_its_cell_is_drawn():
@@ -101,36 +112,71 @@ def test_every_glimpse_and_image_has_the_box_of_its_own():
     window = windows(side=1e-6)
     centre = np.stack(np.broadcast_arrays(2.0 + np.arange(T)[:, None], 1.0 + np.arange(n)), axis=-1)  # x = 2+t, y = 1+i
     drawn = sequence_frames(frames, window._replace(centre=centre), columns=n)
-    strip = filmstrip(frames, window._replace(centre=centre), steps=T)
+    strip = filmstrip(frames, window._replace(centre=centre), steps=T, numbers=False)
     for t in range(T):
         for i in range(n):
             for dot in (cell(drawn[t], 18, 27, 0, i), cell(strip, 18, 27, i, t)):
-                y, x = np.nonzero(painted(dot, RED))
+                y, x = np.nonzero(painted(dot, WRITING))
                 assert (x.mean(), y.mean()) == (3 * (t + 1) + 1, 3 * i + 1)
-    assert not painted(drawn[T], RED).any()
+    assert not painted(drawn[T], WRITING).any()
 
 
-def test_writing_is_red_over_reading_in_green():
+def test_boxes_of_writing_and_reading_are_both_seen():
     frames = np.zeros((T, n, 1, H, W), np.float32)
     picture = sequence_frames(frames, write=windows((5, 3), 2), read=windows((5, 3), 4))[0]
-    assert painted(picture, RED).sum() == n * 4 * 6
-    assert painted(picture, GREEN).sum() == n * 4 * 12
+    assert painted(picture, WRITING).sum() == n * 4 * 6
+    assert painted(picture, READING).sum() == n * 4 * 12
     same = sequence_frames(frames, write=windows(), read=windows())[0]
-    assert painted(same, RED).any() and not painted(same, GREEN).any()
+    alone = painted(sequence_frames(frames, write=windows())[0], WRITING)
+    writing, reading = painted(same, WRITING), painted(same, READING)
+    assert 0.3 < writing.sum() / alone.sum() < 0.7 and np.array_equal(writing | reading, alone)
+    around = sequence_frames(frames, write=windows((5, 3), 3), read=windows((5, 3), 3.6))[0]  # by one pixel
+    assert painted(around, WRITING).sum() == n * 4 * 8 and painted(around, READING).sum() == n * 4 * 10
 
 
-def test_with_originals_the_green_box_is_on_the_original_and_the_red_one_on_the_drawing():
+@pytest.mark.parametrize("grey", [0.3, 1.0])
+def test_a_line_is_outlined_outside_and_inside_where_there_is_room(grey):
+    frames = np.full((1, 1, 1, 21, 21), grey, np.float32)
+    for side, inside in ((10, True), (4, False)):
+        picture = sequence_frames(frames, windows((11, 11), side, shape=(1, 1)), scale=3)[0]
+        across = cell(picture, 63, 63)[31]
+        line = np.flatnonzero(painted(across, WRITING))
+        dark = {int(x) for x in np.flatnonzero(painted(across, OUTLINE))}
+        left, right = (round(31 + sign * side / 2 * 3) for sign in (-1, 1))
+        assert line.tolist() == [left, right]
+        assert dark == {left - 1, right + 1} | ({left + 1, right - 1} if inside else set())
+
+
+def test_a_large_picture_has_lines_to_be_seen_that_are_not_too_thick():
+    frames = np.zeros((1, 1, 1, 30, 30), np.float32)
+    for sigma, line in ((0.01, 3), (9.0, 10)):
+        box = sequence_frames(frames, windows((15, 15), 12, sigma, shape=(1, 1)), scale=20)[0]
+        assert painted(cell(box, 600, 600)[300], WRITING).sum() == 2 * line
+
+
+def test_with_originals_the_box_of_reading_is_on_the_original_and_that_of_writing_on_the_drawing():
     frames, originals = np.zeros((T, n, 1, H, W), np.float32), np.ones((n, 1, H, W), np.float32)
     drawn = sequence_frames(frames, windows(), windows(), originals, columns=1)
     assert len(drawn) == T + 1 and drawn[0].shape == (n * (18 + 2) + 2, 2 * 27 + 4, 3)
     for i in range(n):
         pair = cell(drawn[0], 18, 54, i)
         left, right = pair[:, :27], pair[:, 27:]
-        assert painted(left, GREEN).any() and (painted(left, GREEN) | (left == 255).all(-1)).all()
-        assert painted(right, RED).any() and (painted(right, RED) | (right == 0).all(-1)).all()
+        assert painted(left, READING).any() and not painted(left, WRITING).any() and (left[0] == 255).all()
+        assert painted(right, WRITING).any() and (painted(right, WRITING) | (right == 0).all(-1)).all()
         np.testing.assert_array_equal(cell(drawn[T], 18, 54, i)[0, [0, 26, 27, 53], 0], [255, 255, 0, 0])
     with pytest.raises(ValueError):
         sequence_frames(frames, originals=originals[:2])
+
+
+def test_a_sequence_begins_empty_and_ends_with_what_is_asked_for():
+    frames = np.full((T, n, 2, H, W), 0.5, np.float32)
+    empty, last = np.float32([0.1, 0.2]).reshape(2, 1, 1) * np.ones((2, H, W), np.float32), frames[-1] + 0.25
+    drawn = sequence_frames(frames, windows(), empty=empty, last=last, scale=1)
+    assert len(drawn) == T + 2
+    np.testing.assert_array_equal(drawn[0], sheet(np.stack([empty] * n), scale=1))
+    np.testing.assert_array_equal(drawn[-1], sheet(last, scale=1))
+    assert all(painted(picture, WRITING).any() for picture in drawn[1:-1])
+    assert [len(sequence_frames(frames, empty=empty)), len(sequence_frames(frames, last=last))] == [T + 1, T + 1]
 
 
 @pytest.mark.parametrize("draw", [sequence_frames, filmstrip])
@@ -204,7 +250,7 @@ def test_a_film_strip_has_a_row_an_image_and_a_column_a_glimpse():
     frames = np.ones((T, n, 1, H, W), np.float32) * (np.arange(T) / 15).reshape(T, 1, 1, 1, 1)
 
     def columns(**options):
-        strip = filmstrip(frames, scale=1, gap=1, **options)
+        strip = filmstrip(frames, scale=1, gap=1, numbers=False, **options)
         assert len(strip) == n * (H + 1) + 1
         return (strip[1, 1 : -1 : W + 1, 0] / 17).tolist()
 
@@ -213,3 +259,20 @@ def test_a_film_strip_has_a_row_an_image_and_a_column_a_glimpse():
     assert columns(steps=99) == list(range(T))
     assert columns(steps=[7, 2]) == [7, 2]
     assert columns(steps=[7, 2], originals=np.ones((n, 1, H, W))) == [15, 7, 2]
+
+
+def test_the_columns_of_a_strip_are_numbered_where_there_is_room():
+    frames = np.zeros((24, n, 1, H, W), np.float32)
+    options = {"originals": np.zeros((n, 1, H, W)), "steps": [1, 10, -1], "scale": 5}
+    bare, strip = (filmstrip(frames, **options, numbers=numbers) for numbers in (False, True))
+    np.testing.assert_array_equal(strip[BAND:], bare)
+    band = strip[:BAND]
+    written = [(band[:, 2 + k * 47 : 47 + k * 47] != BACKGROUND).any(axis=2) for k in range(4)]
+    widths = [np.ptp(np.nonzero(each)[1]) + 1 for each in written]
+    assert widths[1] < min(widths[2], widths[3]) and max(widths[1:]) < widths[0] <= 45  # 2, 11, 24, image
+    for each in written:
+        rows, columns = np.nonzero(each)
+        assert abs(rows.mean() - (BAND - 1) / 2) < 2 and abs(columns.mean() - 22) < 3
+    assert band.max() <= LABEL[0]
+    narrow = filmstrip(frames, steps=[0, 23], scale=1)[:BAND]
+    assert (narrow[:, : 2 + W] != BACKGROUND).any() and (narrow[:, 3 + W :] == BACKGROUND).all()  # 1, not 24

@@ -1,0 +1,146 @@
+"""A drawing to a file, by its ending: how it is drawn, what came out, or its arrays.
+
+    .gif .mp4 .webp .apng   how it is drawn: the empty canvas, every glimpse with its boxes, and what came out
+    .png                    what came out; as a strip: from left to right how
+    .svg                    the strip, its boxes as lines that stay sharp on slides
+    .npy .npz               numbers, see arrays.py
+
+On the way a drawing is shown as ink (see ink.py) unless `plain`; what came out is the probabilities themselves, which
+are the sample proper: in a .png as in the last picture of a moving one.
+"""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..errors import UserError
+from ..files import write_atomic
+from ..model.draw import Drawing
+from . import arrays
+from .ink import shown
+from .sheets import filmstrip, sequence_frames, sheet
+from .sizes import LARGEST_SIDE, Size
+from .vector import strip_svg
+from .writers import check_video, check_webp, write_animation, write_gif, write_png, write_video
+
+MOVING = {".gif": write_gif, ".mp4": write_video, ".webp": write_animation, ".apng": write_animation}
+STILL = (".png", ".svg")
+ENDINGS = (*MOVING, *STILL, *arrays.ENDINGS)
+
+
+def ending(path: str | os.PathLike) -> str:
+    """Return the ending of a file's name, in small letters. Raises UserError for one that nothing is written to."""
+    found = Path(path).suffix.lower()
+    if found not in ENDINGS:
+        endings = f"{', '.join(ENDINGS[:-1])} or {ENDINGS[-1]}"
+        raise UserError(f"a file for drawings must end in {endings}, not {found or 'nothing'!r}: {path}")
+    return found
+
+
+def check(
+    path: str | os.PathLike, size: Size, scale: int | None = None, strip: bool = False, latents: bool = False
+) -> None:
+    """Raise UserError, before any work is done, for what `save` will not do."""
+    kind = ending(path)
+    if kind == ".mp4":
+        check_video()
+    if kind == ".webp":
+        check_webp()
+    if strip and kind not in STILL:
+        raise UserError(f"a strip is a still picture: let the file end in .png or .svg, not {kind}")
+    if kind in arrays.ENDINGS:
+        arrays.check_arrays(*size[:3])
+        return
+    if latents:
+        raise UserError(f"latents are numbers: let the file end in .npy, not {kind}")
+    size._replace(strip=strip or kind == ".svg").check(scale)
+
+
+def save(
+    drawing: Drawing,
+    path: str | os.PathLike,
+    *,
+    originals: np.ndarray | None = None,
+    boxes: bool = True,
+    plain: bool = False,
+    strip: bool = False,
+    columns: int | None = None,
+    scale: int | None = None,
+    fps: float = 10.0,
+    hold: float = 2.0,
+    latents: bool = False,
+) -> str:
+    """Write a drawing to a file of one of the endings above and return a line that tells what it is.
+
+    originals (n, C, H, W): what was drawn again, to be shown beside; boxes: show the windows; plain: show the canvas
+    itself, not ink; strip: a row a drawing, a column a glimpse; columns: drawings a row of a sheet, None for a nearly
+    square one; scale: enlargement, None for one good to look at; fps: glimpses a second; hold: seconds for what came
+    out; latents: these in an .npy, not the frames. It appears whole or not at all. UserError: an unknown ending, more
+    than fits in one file, a place that cannot be written.
+    """
+    T, n, C, H, W = drawing.frames.shape
+    size = Size(n, T, (C, H, W), beside=originals is not None, columns=columns)
+    check(path, size, scale, strip, latents)
+    kind = ending(path)
+    if kind in arrays.ENDINGS:
+        return _line(path, arrays.write_arrays(path, drawing, originals, latents))
+    strip = strip or kind == ".svg"
+    scale = size._replace(strip=strip).check(scale)
+    ink = shown(drawing, plain)
+    what, words = f"{n} drawing{'s' * (n > 1)} of {T} glimpses", ink.words if strip or kind in MOVING else ""
+    look: dict[str, Any] = {"originals": originals, "scale": scale}
+    windows: dict[str, Any] = {"write": drawing.write, "read": drawing.read} if boxes else {}
+    if kind == ".svg":
+        write_atomic(path, strip_svg(ink.frames, **windows, **look).encode())
+        return _line(path, f"a strip of {what}", words)
+    if strip:
+        pictures = [filmstrip(ink.frames, **windows, **look)]
+    elif kind == ".png":
+        pictures = sequence_frames(drawing.frames[-1:], **look, columns=columns)
+    else:
+        pictures = moving(drawing, plain, **windows, **look, columns=columns)
+    return write_pictures(path, pictures, what, words, fps, hold)
+
+
+def moving(drawing: Drawing, plain: bool = False, **options: Any) -> list[np.ndarray]:
+    """Return how a drawing is drawn as pictures: the empty canvas, every glimpse, and what came out, no longer ink.
+
+    options: windows and looks, as of `sequence_frames`.
+    """
+    ink = shown(drawing, plain)
+    return sequence_frames(ink.frames, empty=ink.empty, last=drawing.frames[-1], **options)
+
+
+def write_pictures(
+    path: str | os.PathLike,
+    pictures: Sequence[np.ndarray],
+    what: str,
+    words: str = "",
+    fps: float = 10,
+    hold: float = 2,
+) -> str:
+    """Write pictures of one size to a moving file, or the first to a .png, and return a line that tells what it is."""
+    height, width, _ = pictures[0].shape
+    if max(height, width) > LARGEST_SIDE:
+        raise UserError(f"a picture of {width}x{height} pixels is too large: ask for other columns or less")
+    kind = ending(path)
+    if kind in MOVING:
+        MOVING[kind](path, pictures, fps, hold)
+    else:
+        write_png(path, pictures[0])
+    return _line(path, f"{what}, {width}x{height} pixels", words)
+
+
+def morph(drawing: Drawing, path: str | os.PathLike, scale: int | None = None, fps: float = 10) -> str:
+    """Write what came out of a drawing's n images, one after the other, as a moving picture; as for `save`."""
+    _, n, C, H, W = drawing.frames.shape
+    scale = Size(1, n, (C, H, W)).check(scale)
+    pictures = [sheet(image[None], scale=scale) for image in drawing.frames[-1]]
+    return write_pictures(path, pictures, f"{n} drawings, one after the other", fps=fps, hold=0)
+
+
+def _line(path: str | os.PathLike, what: str, words: str = "") -> str:
+    return f"{os.fspath(path)}: {what}, {os.path.getsize(path) / 1e6:.2f} MB" + (f"; {words}" if words else "")
