@@ -4,7 +4,8 @@ import html
 
 from . import curves, svg
 from .curves import MINUTES, UPDATES, Chart
-from .report import picture, results, setting
+from .pictures import LARGEST_PICTURE, picture
+from .report import results, setting
 from .run import Run
 
 FIRST = {  # of the numbers that both training and validation give: the one on which runs are compared
@@ -13,6 +14,7 @@ FIRST = {  # of the numbers that both training and validation give: the one on w
     "reconstruction": "validation_reconstruction",
     "latent": "validation_latent",
 }
+NAME, RUN = 128, (100, 320)  # pixels: a table's first column, the least and the most of any other
 
 
 def names(runs: list[Run]) -> list[str]:
@@ -28,9 +30,10 @@ def comparison(runs: list[Run]) -> str:
     return (
         f"<header><h1>{len(runs)} runs</h1><p>{html.escape(', '.join(called))}</p></header><main>"
         f"<h2>Last numbers</h2>{last_numbers(runs, called)}"
+        f'<h2>Pictures</h2><section class="pictures">{pictures(runs, called)}</section>'
         f"<h2>Settings that differ</h2>{differing(runs, called)}"
         f'<h2>Curves</h2><section class="charts pairs">{figures or "<p>Not a line of metrics.jsonl yet.</p>"}</section>'
-        f'<h2>Pictures</h2><section class="pictures">{pictures(runs, called)}</section></main>'
+        "</main>"
         "<footer>Where a run has numbers of held-out images, its curves are of these.</footer>"
     )
 
@@ -58,42 +61,47 @@ def overlaid(runs: list[Run], called: list[str]) -> list[Chart]:
     return charts
 
 
-def table(header: list[str], rows: list[list[str]]) -> str:
-    """Return a table as HTML; the first column names the rows."""
-    lines = ["".join(f"<th>{html.escape(cell)}</th>" for cell in header)]
-    lines += [
-        f"<th>{html.escape(row[0])}</th>" + "".join(f"<td>{html.escape(c)}</td>" for c in row[1:]) for row in rows
+def table(called: list[str], rows: dict[str, list[str]]) -> str:
+    """Return a table as HTML: a column a run, below what it is called, and a row for each name in `rows`."""
+    head = "".join(f'<th scope="col">{html.escape(name)}</th>' for name in called)
+    lines = [
+        f'<tr><th scope="row">{html.escape(name)}</th>{"".join(f"<td>{html.escape(cell)}</td>" for cell in row)}</tr>'
+        for name, row in rows.items()
     ]
-    return f'<div class="table"><table>{"".join(f"<tr>{line}</tr>" for line in lines)}</table></div>'
+    least, most = NAME + RUN[0] * len(called), NAME + RUN[1] * len(called)
+    return (
+        f'<div class="table"><table style="min-width: {least}px; max-width: {most}px">'
+        f"<tr><td></td>{head}</tr>{''.join(lines)}</table></div>"
+    )
 
 
 def last_numbers(runs: list[Run], called: list[str]) -> str:
-    """Return a table of the last numbers, a row a run."""
+    """Return a table of the last numbers."""
     found = [results(one) for one in runs]
-    fields = list(dict.fromkeys(name for result in found for name in result))
     title = {name: words for result in found for name, (words, *_) in result.items()}
-    rows = [
-        [name, *(" ".join(result[field][1:]).strip() if field in result else "" for field in fields)]
-        for name, result in zip(called, found, strict=True)
-    ]
-    return table(["run", *(title[field] for field in fields)], rows)
+    cells = {
+        words: [" ".join(result[name][1:]).strip() if name in result else "" for result in found]
+        for name, words in title.items()
+    }
+    return table(called, cells)
 
 
 def differing(runs: list[Run], called: list[str]) -> str:
-    """Return a table of the settings in which the runs differ, a row a run."""
+    """Return a table of the settings in which the runs differ."""
     settings = [one.settings() for one in runs]
     fields = dict.fromkeys(name for each in settings for name in each)
     differ = [name for name in fields if any(each.get(name) != settings[0].get(name) for each in settings)]
     if not differ:
         return "<p>None.</p>"
-    rows = [
-        [name, *(setting(each[field]) if field in each else "" for field in differ)]
-        for name, each in zip(called, settings, strict=True)
-    ]
-    return table(["run", *differ], rows)
+    cells = {name: [setting(each[name]) if name in each else "" for each in settings] for name in differ}
+    return table(called, cells)
 
 
 def pictures(runs: list[Run], called: list[str]) -> str:
-    """Return what the runs draw, or how they look, side by side."""
-    shown = [picture(one, "samples.gif", html.escape(name), "") for one, name in zip(runs, called, strict=True)]
+    """Return what the runs draw, or how they look, side by side; of many runs each has less of the page."""
+    most = 2 * LARGEST_PICTURE // max(2, len(runs))
+    shown = [
+        picture(one, "samples.gif", (html.escape(name), "", ""), most, beside=False)
+        for one, name in zip(runs, called, strict=True)
+    ]
     return "".join(shown) or "<p>None yet.</p>"

@@ -10,43 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from ..files import write_atomic
-from ..pictures.writers import read_note
 from ..presets import seconds_left
 from . import curves, svg
+from .pictures import captions, picture
 from .run import Run
 
 HERE = Path(__file__).parent
-LARGEST_PICTURE = 3 << 20  # bytes; a larger one stays beside the page, which then links to it
-DATA = {"data.png": ("Trained on", "The images as they go in.", "")}
-CAPTIONS = {  # by network and picture: title, what it shows, class
-    "draw": {
-        "samples.gif": (
-            "Being drawn",
-            "A red box where each glimpse writes, the thicker the wider its filters (fig. 7).",
-            "",
-        ),
-        "sheet.png": (
-            "Drawings beside what they resemble",
-            "Were they copies, the last two columns would be equal.",
-            "",
-        ),
-        "seen.png": (
-            "Seen and drawn again",
-            "Green: where it reads. Red: where it writes. Time runs to the right.",
-            "wide",
-        ),
-    }
-    | DATA,
-    "ram": {
-        "samples.gif": ("Being looked at", "Left: the window on the image. Right: what is seen through it.", ""),
-        "seen.png": (
-            "Glimpses",
-            "Upper rows: the window, its line the thicker the wider its filters (fig. 5). Lower: what is seen.",
-            "",
-        ),
-    }
-    | DATA,
-}
 OBJECTIVE = {
     "draw": "L = −log D(x | c<sub>T</sub>) + Σ<sub>t</sub> KL(Q(Z<sub>t</sub> | h<sub>t</sub><sup>enc</sup>) ‖ "
     "P(Z<sub>t</sub>))  ≥  −log P(x), in nats per image (eqs 9 to 12)",
@@ -78,19 +47,17 @@ def page(title: str, body: str, again: bool = False) -> bytes:
 
 def report(run: Run, running: bool) -> str:
     """Return what stands on a run's page."""
-    charts = curves.charts(run.lines, run.network)
+    charts = list(map(svg.lines, curves.charts(run.lines, run.network)))
     heat = curves.heat(run.lines)
-    shown = "".join(picture(run, name, *words) for name, words in CAPTIONS.get(run.network, {}).items())
-    numbers = (
-        "".join(map(svg.lines, charts[:2])) + (svg.heat(heat) if heat else "") + "".join(map(svg.lines, charts[2:]))
-    )
-    if not run.lines:
-        numbers = '<p class="none">Not a line of metrics.jsonl yet.</p>'
+    shown = [figure for name, words in captions(run).items() if (figure := picture(run, name, words))]
+    none = "" if run.lines else '<p class="none">Not a line of metrics.jsonl yet.</p>'
+    more = (svg.heat(heat) if heat else "") + "".join(charts[2:])
     return (
         f"<header><h1>{html.escape(run.name)}</h1>{state(run, running)}</header><main>"
         f'<section class="tiles">{tiles(run)}</section>'
+        f'<section class="charts{" first" if shown else ""}">{"".join([*shown[:1], *charts[:2]])}{none}</section>'
         f'<p class="equation">{OBJECTIVE.get(run.network, "")}</p>'
-        f'<section class="charts">{numbers}</section><section class="pictures">{shown}</section>'
+        f'<section class="charts">{more}</section><section class="pictures">{"".join(shown[1:])}</section>'
         f"<section><h2>Settings</h2><p>This command makes the run:</p><pre>{html.escape(run.command())}</pre>"
         f"<p>Data: {html.escape(run.note)}</p>{images(run)}{settings(run)}</section>"
         f"</main><footer>{'; '.join(remarks(run))}</footer>"
@@ -151,6 +118,8 @@ def results(run: Run) -> dict[str, tuple[str, str, str]]:
     found = {}
     for name, (words, unit, digits, factor) in RESULTS.items():
         if (value := run.last(name)) is not None:
+            size = abs(factor * value)  # a tile is narrow, and large numbers are uncertain
+            digits = min(digits, 2 if size < 1e3 else 1 if size < 1e4 else 0)
             found[name] = (words, f"{factor * value:,.{digits}f}", unit)
     if run.seconds:
         number, _, unit = duration(run.seconds).partition(" ")
@@ -161,25 +130,9 @@ def results(run: Run) -> dict[str, tuple[str, str, str]]:
 def tiles(run: Run) -> str:
     """Return the last numbers as boxes."""
     return "".join(
-        f"<div><p><b>{value}</b> <small>{unit}</small></p><small>{words}</small></div>"
+        f"<div><p><b>{value}</b> {f'<small>{unit}</small>' if unit else ''}</p><small>{words}</small></div>"
         for words, value, unit in results(run).values()
     )
-
-
-def picture(run: Run, name: str, title: str, words: str, kind: str = "") -> str:
-    """Return a picture of the run's folder as a figure, with the note that it carries; nothing where there is none."""
-    try:
-        content = (run.folder / name).read_bytes()
-    except OSError:
-        return ""
-    note = read_note(content)
-    words = f"{words} {html.escape(note[:1].upper() + note[1:])}{'.' if note else ''}"
-    caption = f"<figcaption><h3>{title}</h3><p>{words}</p></figcaption>"
-    if len(content) > LARGEST_PICTURE:
-        link = f'<p><a href="{name}">{name}</a> is {len(content) / 1e6:.0f} MB, too large for this page.</p>'
-        return f'<figure class="{kind}">{caption}{link}</figure>'
-    address = svg.data_uri(content, Path(name).suffix[1:])
-    return f'<figure class="{kind}">{caption}<img alt="{title}" src="{address}"></figure>'
 
 
 def images(run: Run) -> str:

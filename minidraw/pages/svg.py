@@ -12,6 +12,7 @@ from .curves import Chart, Heat
 
 WIDTH, HEIGHT = 460, 270  # of a chart, in its own units; the page scales it
 LEFT, RIGHT, TOP, BOTTOM = 56, 12, 10, 40  # of the axes: room for their numbers
+ROUND = 4  # beside the axes: room for half a point
 COLOURS = 8  # classes c0 to c7 of page.css
 MAGMA = ((0, 0, 4), (81, 18, 124), (183, 55, 121), (252, 137, 97), (252, 253, 191))  # dark to bright, evenly
 
@@ -86,13 +87,14 @@ def lines(chart: Chart) -> str:
     note = chart.note + ("; what is higher is cut off" if cut else "")
     frame = axes(chart.across, ends, chart.unit, chart.low, chart.high, ticks(chart.low, chart.high, 5))
     view = f'viewBox="0 0 {WIDTH} {HEIGHT}" data-last="{last!r}"'
+    left, width = LEFT - ROUND, WIDTH - LEFT - RIGHT + 2 * ROUND
     label = html.escape(f"{chart.title} over {chart.across}", quote=True)
     return (
         f'<figure class="chart"><figcaption><h3>{html.escape(chart.title)}</h3><p>{note}</p>'
         f"<ul>{''.join(legend)}</ul></figcaption>"
         f'<svg {view} role="img" aria-label="{label}">{frame}'
-        f'<svg x="{LEFT}" y="{TOP}" width="{WIDTH - LEFT - RIGHT}" height="{HEIGHT - TOP - BOTTOM}"'
-        f' viewBox="{LEFT} {TOP} {WIDTH - LEFT - RIGHT} {HEIGHT - TOP - BOTTOM}">{"".join(paths)}</svg>'
+        f'<svg x="{left}" y="{TOP}" width="{width}" height="{HEIGHT - TOP - BOTTOM}"'
+        f' viewBox="{left} {TOP} {width} {HEIGHT - TOP - BOTTOM}">{"".join(paths)}</svg>'
         f'<line class="pointer" y1="{TOP}" y2="{HEIGHT - BOTTOM}"/></svg>'
         f'<script type="application/json">{json.dumps(told)}</script></figure>'
     )

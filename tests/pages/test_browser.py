@@ -1,12 +1,15 @@
 """The pages in a real browser, where there is one: nothing is wider than a phone, and the console stays silent."""
 
 import html
+import json
 import re
 import shutil
 import subprocess
 
 import pytest
 from support.runs import classifier, run, trainer
+
+from minidraw.pages.report import write_report
 
 pytestmark = pytest.mark.usefixtures("small_strokes")
 
@@ -15,7 +18,10 @@ QUIET = (
     "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
     "--disable-component-update --disable-sync --enable-logging=stderr --v=0 --virtual-time-budget=2000 --dump-dom"
 ).split()
-WIDTHS = (390, 1280)  # pixels of a phone and of a desktop
+WIDTHS = (390, 768, 1280)  # pixels of a phone, of a tablet and of a desktop
+LONG = "a_name-without-any-space_" * 6
+# Of every page: its width and that of what is on it, whether a chart tells its numbers, where the first picture begins
+# and ends, and what is wider than its box.
 PROBE = """
 addEventListener("load", () => {
   for (const frame of document.querySelectorAll("iframe")) {
@@ -23,7 +29,13 @@ addEventListener("load", () => {
     const Pointer = frame.contentWindow.PointerEvent, before = page.querySelector("li span").textContent;
     svg.dispatchEvent(new Pointer("pointermove", {clientX: box.left + box.width / 2}));
     const told = page.querySelector("li span").textContent !== before ? "told" : "silent";
-    document.body.append(`[${frame.clientWidth} ${page.documentElement.scrollWidth} ${told}]`);
+    const picture = page.querySelector("figure img[alt]").getBoundingClientRect();
+    const boxes = ".tiles div, .tiles p, h1, h3, dl, dl div, figure, figcaption, .table, th, td, pre";
+    const wide = [...page.querySelectorAll(boxes)].filter(one => one.scrollWidth > one.clientWidth);
+    const found = wide.map(one => one.tagName + ":" + one.textContent.slice(0, 30).replace(/[^ -~]/g, "?"));
+    const place = `${Math.round(picture.top)} ${Math.round(picture.bottom)}`;
+    document.body.append(`[${frame.clientWidth} ${page.documentElement.scrollWidth} ${told} ${place} ` +
+      `(${found.join("|").replace(/[\\])}]/g, "")})]`);
   }
 });
 """
@@ -34,8 +46,20 @@ def test_pages_fit_a_phone_and_raise_no_error(tmp_path):
     if browser is None:
         pytest.skip(f"no browser: none of {', '.join(BROWSERS)} is installed")
     assert trainer(tmp_path / "run", steps=13).run() and classifier(tmp_path / "ram").run()
+    shutil.copytree(tmp_path / "run", tmp_path / LONG)
+    config = json.loads((tmp_path / LONG / "config.json").read_text())
+    config["data"] = config["train"]["data"] = f"folder:/{LONG}{LONG}"
+    (tmp_path / LONG / "config.json").write_text(json.dumps(config))
+    large = {name: 12345678.9 for name in ("loss", "reconstruction", "validation_loss", "validation_reconstruction")}
+    lines = [
+        {"step": 1234567 + k, "seconds": 4e6, "epoch": 12345.6, "images_per_second": 98765.4} | large for k in (0, 1)
+    ]
+    (tmp_path / LONG / "metrics.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    write_report(tmp_path / LONG)
     assert run("compare", tmp_path / "run", tmp_path / "ram", "--out", tmp_path / "compare.html") == 0
-    pages = [tmp_path / "run" / "report.html", tmp_path / "ram" / "report.html", tmp_path / "compare.html"]
+    assert run("compare", tmp_path / "run", tmp_path / LONG, "--out", tmp_path / "long.html") == 0
+    pages = [tmp_path / name / "report.html" for name in ("run", "ram", LONG)]
+    pages += [tmp_path / "compare.html", tmp_path / "long.html"]
     frames = "".join(
         f'<iframe style="width: {width}px; height: 900px; border: 0" srcdoc="{html.escape(page.read_text())}"></iframe>'
         for page in pages
@@ -45,7 +69,9 @@ def test_pages_fit_a_phone_and_raise_no_error(tmp_path):
     command = [browser, *QUIET, f"--user-data-dir={tmp_path / 'profile'}", f"file://{tmp_path / 'all.html'}"]
     seen = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert "CONSOLE" not in seen.stderr, seen.stderr
-    found = re.findall(r"\[(\d+) (\d+) (\w+)\]", seen.stdout)
+    found = re.findall(r"\[(\d+) (\d+) (\w+) (\d+) (\d+) \(([^)]*)\)\]", seen.stdout)
     assert len(found) == len(pages) * len(WIDTHS), (seen.returncode, seen.stderr[-2000:])
-    for inside, wide, told in found:
-        assert int(wide) <= int(inside) and told == "told", found
+    for inside, wide, told, *_, too_wide in found:
+        assert int(wide) <= int(inside) and told == "told" and not too_wide, (inside, wide, told, too_wide)
+    for *_, top, bottom, _ in found[: len(WIDTHS)]:
+        assert 0 < int(top) < 700 and int(bottom) > int(top) + 200, "a drawing is on the first screen, or begins there"

@@ -13,7 +13,7 @@ import pytest
 from support.runs import classifier, metrics, options, run, trainer
 
 from minidraw import UserError
-from minidraw.pages import report, svg
+from minidraw.pages import pictures, report, svg
 from minidraw.pages.report import write_report
 from minidraw.pages.run import Run
 from minidraw.pictures.writers import read_note, write_png
@@ -92,9 +92,9 @@ def test_a_run_leaves_a_page_that_tells_all_of_it(folder):
         "strokes, made",
     ):
         assert wanted in words, wanted
-    pictures = [attributes["src"] for tag, attributes in found.tags if tag == "img" and attributes["alt"]]
-    assert [picture[5:14] for picture in pictures] == ["image/gif", "image/png", "image/png", "image/png"]
-    assert base64.b64decode(pictures[0].partition(",")[2]) == (folder / "samples.gif").read_bytes()
+    shown = [attributes["src"] for tag, attributes in found.tags if tag == "img" and attributes["alt"]]
+    assert [picture[5:14] for picture in shown] == ["image/gif", "image/png", "image/png", "image/png"]
+    assert base64.b64decode(shown[0].partition(",")[2]) == (folder / "samples.gif").read_bytes()
     assert "data-again" not in dict(found.tags)["body"], "a finished run's page stays as it is"
 
 
@@ -135,13 +135,13 @@ PICTURES = ("samples.gif", "samples.png", "sheet.png", "seen.png", "data.png")
 
 
 def test_the_page_is_made_again_and_its_pictures_too(folder, capsys):
-    pictures = {name: (folder / name).read_bytes() for name in PICTURES}
-    for name in (*pictures, "report.html"):
+    drawn = {name: (folder / name).read_bytes() for name in PICTURES}
+    for name in (*drawn, "report.html"):
         os.remove(folder / name)
     assert run("report", folder) == 0 and capsys.readouterr().out == f"{folder / 'report.html'}\n"
     assert not any(attributes.get("alt") for tag, attributes in of(folder / "report.html").tags if tag == "img")
     assert run("report", folder, "--draw", "--threads=1") == 0
-    assert {name: (folder / name).read_bytes() for name in pictures} == pictures
+    assert {name: (folder / name).read_bytes() for name in drawn} == drawn
 
 
 def test_a_run_without_numbers_and_one_with_damaged_lines(folder):
@@ -194,7 +194,7 @@ def test_runs_are_compared(folder, tmp_path, capsys):
     assert run("compare", folder, other, "--out", out) == 0 and capsys.readouterr().out == f"{out}\n"
     words = of(out).words
     settings = words[words.index("Settings that differ") :]
-    assert settings[1:9] == ["run", "steps", "learning_rate", str(folder), "13", "0.003", str(other), "9"]
+    assert settings[1:9] == [str(folder), str(other), "steps", "13", "9", "learning_rate", "0.003", "0.001"]
     assert words.count("Variational bound") == words.count("Speed") == words.count("Latent") == 2
     assert words.count("minutes of training") == words.count("updates") - 1 == 6
     assert run("compare", folder, tmp_path / "ram", "--out", out) == 0
@@ -252,10 +252,17 @@ def test_a_page_stays_small_however_long_the_run(folder):
     numbers |= {"reconstruction": 60.123456, "latent": 20.0, "learning_rate": 1e-3, "images_per_second": 1234.5}
     lines = [json.dumps({"step": 50 * k} | numbers) + "\n" for k in range(1, 5000)]
     (folder / "metrics.jsonl").write_text("".join(lines))
-    (folder / "samples.gif").write_bytes(bytes(report.LARGEST_PICTURE + 1))
+    (folder / "samples.gif").write_bytes(bytes(pictures.LARGEST_PICTURE + 1))
     write_report(folder)
     assert (folder / "report.html").stat().st_size < 500_000
     assert "too large for this page" in (folder / "report.html").read_text()
+
+
+def test_large_numbers_have_few_digits(folder):
+    values = {"loss": 123456.789, "reconstruction": 1083.7612, "latent": 999.994}
+    line = {"step": 5, "seconds": 1.0} | {f"validation_{name}": value for name, value in values.items()}
+    (folder / "metrics.jsonl").write_text(json.dumps(line) + "\n")
+    assert [words[1] for words in report.results(Run(folder)).values()][:3] == ["123,457", "1,083.8", "999.99"]
 
 
 def test_numbers_of_one_value_and_of_nothing_make_charts(folder):
@@ -269,6 +276,12 @@ def test_numbers_of_one_value_and_of_nothing_make_charts(folder):
 def test_the_script_knows_where_the_axes_are():
     script = (report.HERE / "page.js").read_text()
     assert re.search(r"left = (\d+), right = (\d+);", script).groups() == (str(svg.LEFT), str(svg.RIGHT))
+
+
+def test_the_last_point_of_a_curve_is_whole(folder):
+    chart = re.search(r'<svg x="(\d+)"[^>]* width="(\d+)"', (folder / "report.html").read_text())
+    (left, width), point = map(int, chart.groups()), 3
+    assert left <= svg.LEFT - point and left + width >= svg.WIDTH - svg.RIGHT + point
 
 
 def test_a_page_that_cannot_be_written_is_a_user_error(folder):
