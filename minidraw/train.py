@@ -2,22 +2,18 @@
 
 import argparse
 import contextlib
-import dataclasses
-import math
 import os
 import re
+import sys
 from pathlib import Path
 
 from .cli import Parser, filled, load_known, run
-from .data.folder.options import PREFIX
 from .errors import UserError
 from .parallel.ranks import Ranks, connect
-from .presets import PRESETS, Experiment, parse_setting, preset
+from .presets import PRESETS, parse_setting, preset
 from .training import checkpoints
-from .training.trainer import Trainer
+from .training.plan import Init, Plan, check_free, check_length
 
-# What a resumed run may change: how long it goes on and how often it reports, not what it computes.
-CHANGEABLE = ("steps", "minutes", "log_every", "validate_every", "checkpoint_every", "pictures_every")
 DECIDES = {  # by option: the settings on which it decides, so that --set must not
     "data": ("data",),
     "batch_size": ("batch_size",),
@@ -44,6 +40,8 @@ def parser() -> Parser:
     text = "folder of the run (default: runs/PRESET, numbered if it exists)"
     parser.add_argument("--out", type=filled, metavar="DIR", help=text)
     parser.add_argument("--resume", action="store_true", help="go on with the run in that folder")
+    text = "network to start from, as generate takes it"
+    parser.add_argument("--init", type=filled, metavar="CHECKPOINT", help=text)
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="any field of config.json")
     return parser
 
@@ -57,35 +55,29 @@ def main(arguments: list[str]) -> int:
 def train(options: argparse.Namespace, ranks: Ranks) -> int:
     """Train as the options say."""
     for name in ("epochs", "minutes"):
-        value = getattr(options, name)
-        if value is not None and not 0 < value < math.inf:
-            raise UserError(f"--{name} must be a finite number of more than 0, not {value}")
-    experiment = preset(options.preset or "strokes")
-    changes = chosen_settings(options)
-    folder = choose_folder(options)
-    restored = None
+        check_length(f"--{name}", getattr(options, name))
+    if options.init and options.resume:
+        raise UserError("a resumed run has its parameters: leave --init out, or start a new run in another --out")
+    named = preset(options.preset or "strokes")
+    plan = Plan(options.preset, chosen_settings(options), options.epochs, choose_folder(options))
+    if options.init:
+        plan.init = Init(options.init)
     if options.resume:
-        restored = checkpoints.load(folder / "checkpoint.npz")
-        if options.preset and experiment.train.data != restored.experiment.train.data and not options.data:
-            raise UserError(f"the run in {folder} is of {restored.experiment.train.data}, not of {options.preset}")
-        experiment = restored.experiment
-        refuse_changes(experiment, changes, folder, restored.data)
-    experiment = experiment.replace(**changes)
+        plan.resumed = checkpoints.load(plan.folder / "checkpoint.npz")
+        recorded = plan.resumed.experiment.train.data
+        if options.preset and named.train.data != recorded and not options.data:
+            raise UserError(f"the run in {plan.folder} is of {recorded}, not of {options.preset}")
+    experiment = plan.experiment()
+    if not ranks.rank and sys.stderr.isatty():  # making strokes takes some seconds
+        print(f"preparing {plan.changes.get('data') or experiment.train.data}", file=sys.stderr, flush=True)
     with ranks.first_alone():
-        data = load_known(changes.get("data"), experiment.train.data, options.data_dir, experiment.train.seed)
-    if "image_shape" not in changes:
-        experiment = experiment.replace(image_shape=tuple(data.train.shape))
-    if experiment.network == "ram" and data.classes and "classes" not in changes and restored is None:
-        experiment = experiment.replace(classes=len(data.classes))
-    if options.epochs is not None:
-        batches = len(data.train) // experiment.train.batch_size
-        experiment = experiment.replace(steps=max(1, round(options.epochs * batches)))
+        data = load_known(plan.changes.get("data"), experiment.train.data, options.data_dir, experiment.train.seed)
     ranks.choose_device(options.backend)
-    model = experiment.build(options.backend, options.threads or ranks.threads, options.precision)
-    trainer = Trainer(experiment, model, data, folder, ranks)
-    if restored is not None:
-        trainer.restore(restored)
-    elif not options.out and ranks.rank == 0:  # now that nothing was wrong: a mistake leaves no folder behind
+    trainer = plan.trainer(
+        experiment, data, ranks, options.backend, options.threads or ranks.threads, options.precision
+    )
+    folder = plan.folder
+    if not (options.resume or options.out or ranks.rank):  # now, since a mistake leaves no folder behind
         folder = claim(folder)
         trainer.write_to(folder)
     complete = trainer.run()
@@ -129,8 +121,7 @@ def choose_folder(options) -> Path:
             raise UserError(f"no run of {base.name} in {base.parent} to resume; name its folder with --out")
         return runs[-1].parent
     if options.out:
-        if os.path.lexists(Path(options.out) / "checkpoint.npz"):
-            raise UserError(f"{options.out} holds a run already: add --resume to go on, or choose another --out")
+        check_free(Path(options.out), "--resume")
         return Path(options.out)
     return base
 
@@ -152,23 +143,6 @@ def claim(base: Path) -> Path:
             folder = base.with_name(f"{base.name}-{number}")
     except OSError as problem:
         raise UserError(f"cannot make {base}: {problem.strerror}; choose another folder with --out") from None
-
-
-def refuse_changes(experiment: Experiment, changes: dict, folder: Path, known_by: dict) -> None:
-    """Raise UserError if `changes` would make the resumed run another run.
-
-    A folder of images may have been moved, where they are known by more than its name (Trainer.restore).
-    """
-    folders = [name.startswith(PREFIX) for name in (experiment.train.data, changes.get("data", ""))]
-    if all(folders) and known_by.get("fingerprint"):
-        changes = {name: value for name, value in changes.items() if name != "data"}
-    settings = dataclasses.asdict(experiment.model) | dataclasses.asdict(experiment.train)
-    for name, value in changes.items():
-        if name in settings and settings[name] != value and name not in CHANGEABLE:
-            raise UserError(
-                f"the run in {folder} has {name}={settings[name]}, not {value}: a resumed run keeps its settings; "
-                "leave it out, or start a new run in another --out"
-            )
 
 
 if __name__ == "__main__":

@@ -20,10 +20,11 @@ from pathlib import Path
 
 from ..errors import UserError, unknown
 from . import binarized_mnist, cifar10, cluttered, folder, mnist, strokes, svhn, svhn_cropped, two_digits
+from .folder.memory import from_arrays
 from .images import Dataset, Images, mean_image
 from .places import Places
 
-__all__ = ["Dataset", "Images", "cache_folder", "is_known", "load", "mean_image", "names"]
+__all__ = ["Dataset", "Images", "cache_folder", "from_arrays", "is_known", "load", "mean_image", "names"]
 
 
 def load(name: str, data_dir: str | None = None, seed: int = 0, download: bool = True) -> Dataset:
@@ -32,7 +33,8 @@ def load(name: str, data_dir: str | None = None, seed: int = 0, download: bool =
     Official files are looked for in `data_dir`, or else in the folder that MINIDRAW_DATA names (and in its sub-folder
     `name`), then in the cache, then downloaded unless `download` is false or MINIDRAW_OFFLINE is set. `seed` is for
     data sets that are made, not read. "folder:PATH" is a folder of anybody's pictures, or a file of arrays, see
-    folder/. Raises UserError for an unknown name, a wrong file, or files not to be had.
+    folder/; arrays in memory are for `from_arrays`. Raises UserError for an unknown name, a wrong file, or files not to
+    be had.
     """
     if data_dir is not None and (name == "strokes" or name.startswith(folder.PREFIX)):
         own = f"; for your own images write --data {folder.PREFIX}{data_dir}" if name == "strokes" else ""

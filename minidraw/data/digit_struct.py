@@ -23,7 +23,7 @@ MOST_DIGITS, LONGEST_NAME = 100, 255  # in a photograph; characters
 def require_h5py() -> None:
     """Raise UserError, saying how to get it, where h5py is missing."""
     if h5py is None:
-        raise UserError("the data set svhn needs h5py: pip install 'minidraw[svhn]', or pip install h5py")
+        raise UserError("the data set svhn needs h5py: pip install h5py")
 
 
 def count(content: BinaryIO) -> int:

@@ -10,7 +10,6 @@ import numpy as np
 from tqdm import tqdm
 
 from ..data.images import spread
-from ..data.summary import lines
 from ..errors import one_line
 from ..files import remove_unfinished, write_atomic
 from ..pages.metrics import Log
@@ -43,10 +42,9 @@ class Record:
         """Write config.json."""
         write_atomic(self.folder / "config.json", (json.dumps(description, indent=2) + "\n").encode())
 
-    def show_data(self, split: Any, summary: dict) -> None:
-        """Write data.png, and say on stderr what the data are."""
+    def show_data(self, split: Any) -> None:
+        """Write data.png."""
         show_images(self.folder / DATA, split)
-        print(*lines(summary), sep="\n", file=sys.stderr)
 
     def line(self, **numbers: Any) -> None:
         """Add a line to metrics.jsonl, a row to metrics.csv, and an event to tensorboard/."""
@@ -93,7 +91,11 @@ def show_images(path: Path, split: Any) -> str:
 
 
 class NoRecord(Record):
-    """That of a process which is not the first of several: it writes nothing."""
+    """That of a run which leaves nothing, or of a process which is not the first of several: it writes nothing."""
+
+    def __init__(self):
+        self.folder = None
+        self.drawing = self.reporting = 0.0
 
     def nothing(self, *_: Any, **__: Any) -> None:
         """Do nothing."""

@@ -18,13 +18,16 @@ from ..model.draw import DRAW, Loss, draw_noise
 from ..model.network import Network
 from ..model.ram import RAM, RAMLoss
 from ..pictures.looks import LOOKS_PER_SECOND, beside_nearest, looks, redrawn
-from ..pictures.sheets import sequence_frames, sheet
+from ..pictures.saving import moving
+from ..pictures.sheets import sheet
+from ..pictures.sizes import Size
 from ..pictures.writers import write_gif, write_png
 from .measure import bound_terms, classify, mean_logits
 
 SAMPLES = 64  # drawings in samples.gif
 COLUMNS = 8  # of sheet.png, besides the nearest training images
 FEW = 2000  # training images among which the nearest are looked for while a run goes on
+COMPARED = 100  # training images by which the better of two canvases is chosen
 STRIPS = 8  # held-out images in seen.png
 PICTURES = ("samples.gif", "samples.png", "sheet.png", "seen.png")  # of a run's folder
 
@@ -44,9 +47,20 @@ class DrawingTask(Task):
     model: DRAW
     noisy = True
 
-    def prepare(self, rng: np.random.Generator) -> None:
-        """Let the canvas start at the mean training image."""
-        self.model.params["canvas0"][:] = to_device(mean_logits(self.data.train, rng), self.model.xp, self.model.dtype)
+    def prepare(self, rng: np.random.Generator, begun: bool = False) -> None:
+        """Let the canvas start at the mean training image.
+
+        A network that has begun to learn keeps the canvas that it has, if that is better for some training images.
+        """
+        canvas, train = self.model.params["canvas0"], self.data.train
+        mean = to_device(mean_logits(train, rng), self.model.xp, self.model.dtype)
+        kept, bounds = canvas.copy(), []
+        for start in (mean, kept) if begun else ():
+            canvas[:] = start
+            bounds.append(
+                sum(bound_terms(self.model, train, min(COMPARED, len(train)), np.random.default_rng(0))).sum()
+            )
+        canvas[:] = kept if begun and bounds[1] < bounds[0] else mean
 
     def inputs(self, chosen: np.ndarray, images: np.random.Generator, noise: np.random.Generator) -> tuple:
         """Return images (B, C, H, W) and noise (T, B, Z)."""
@@ -92,15 +106,16 @@ class DrawingTask(Task):
         train, valid = self.data.train, self.data.valid
         drawing = self.model.draw(SAMPLES, seed)
         note = f"{SAMPLES} images drawn from noise after {step:,} updates"
-        write_gif(folder / "samples.gif", sequence_frames(drawing.frames, write=drawing.write))
-        write_png(folder / "samples.png", sheet(drawing.frames[-1]), note)
+        scale = Size(SAMPLES, self.model.config.glimpses, self.model.config.image_shape).scale()
+        write_gif(folder / "samples.gif", moving(drawing, write=drawing.write, scale=scale))
+        write_png(folder / "samples.png", sheet(drawing.frames[-1], scale=scale), note)
         every = thorough or len(train) <= FEW
         among = f"all {len(train):,}" if every else f"{FEW:,} of the {len(train):,}"
         note += (
             f"; last column: the nearest, in Euclidean distance, of {among} training images to the drawing before it"
         )
         beside = beside_nearest(drawing.frames[-1], train, COLUMNS, None if every else spread(FEW, train))
-        write_png(folder / "sheet.png", sheet(beside, COLUMNS + 1), note)
+        write_png(folder / "sheet.png", sheet(beside, COLUMNS + 1, scale), note)
         rng = np.random.default_rng(seed)
         shown = valid.batch(spread(STRIPS, valid), rng)
         note = f"{STRIPS} held-out images, left, drawn again after {step:,} updates"
@@ -115,13 +130,14 @@ class ClassifyingTask(Task):
 
     def __init__(self, model: Any, data: Dataset):
         if any(getattr(split, "labels", None) is None for split in (data.train, data.valid)):
+            why = next((f" ({line})" for line in data.remarks if line.startswith(("labels", "no labels"))), "")
             raise UserError(
-                f"{data.name} has no labels for training and validation, and a classifier learns from labels; choose "
-                "another --data"
+                f"{data.name} has no labels for training and validation{why}, and a classifier learns from labels; "
+                "choose other data"
             )
         super().__init__(model, data)
 
-    def prepare(self, rng: np.random.Generator) -> None:
+    def prepare(self, rng: np.random.Generator, begun: bool = False) -> None:
         """Leave the start values as they are."""
 
     def inputs(self, chosen: np.ndarray, images: np.random.Generator, noise: np.random.Generator) -> tuple:

@@ -12,7 +12,7 @@ from tqdm import tqdm
 from ..backend import to_host
 from ..cuda import Device
 from ..data import Dataset
-from ..data.summary import difference, fingerprint, summarize
+from ..data.summary import difference, fingerprint, lines, summarize
 from ..errors import UserError
 from ..model.network import Network
 from ..pages.report import duration
@@ -33,15 +33,26 @@ TIMED = 5.0  # seconds of training, the first update left out, after which it is
 class Trainer:
     """One run: a network, its optimizer, how far it has come (`state`), and the folder it leaves (`record`).
 
-    `model` is that of the experiment (Experiment.build), with its start values. Raises UserError where the data do not
-    fit.
+    `model` is that of the experiment (Experiment.build), with its start values or, if `init` names another network,
+    with that one's. Without a `folder` nothing is written, `quiet` says nothing on stderr. Raises UserError where the
+    data do not fit.
     """
 
-    def __init__(self, experiment: Experiment, model: Network, data: Dataset, folder: Path, ranks: Ranks | None = None):
+    def __init__(
+        self,
+        experiment: Experiment,
+        model: Network,
+        data: Dataset,
+        folder: Path | None,
+        ranks: Ranks | None = None,
+        init: str = "",
+        quiet: bool = False,
+    ):
         self.experiment = experiment.replace(data=data.name)  # whatever the name of what it was made for
         self.model, self.data = model, data
         self.config = config = self.experiment.train
-        self.ranks = ranks or Ranks()
+        self.ranks, self.init = ranks or Ranks(), init
+        self.quiet = quiet or self.ranks.rank > 0
         self.write_to(folder)
         if tuple(data.train.shape) != experiment.model.image_shape:
             shapes = tuple(data.train.shape), experiment.model.image_shape
@@ -54,7 +65,7 @@ class Trainer:
         self.mine = self.ranks.part(config.batch_size)  # of a minibatch: all of it, unless ranks share it
         self.task = task_for(model, data)
         self.summary = summarize(data)
-        self.task.prepare(stream(config.seed, IMAGES))
+        self.task.prepare(stream(config.seed, IMAGES), begun=bool(init))
         self.adam = Adam(model.flat_params, config.beta1, config.beta2, config.averaging, model.xp)
         self.epochs = Epochs(len(data.train), config.batch_size, config.seed)
         self.state = State()
@@ -67,9 +78,14 @@ class Trainer:
         self.unroll(experiment.glimpses(0.0))
         self.state.begin_line(self.task.row_length(self.state.glimpses))
 
-    def write_to(self, folder: Path) -> None:
-        """Let all that the run leaves go to `folder`."""
-        self.record = NoRecord(folder) if self.ranks.rank else Record(folder)  # the first rank alone writes
+    def write_to(self, folder: Path | None) -> None:
+        """Let all that the run leaves go to `folder`; without one it leaves nothing."""
+        self.record = NoRecord() if self.ranks.rank or folder is None else Record(folder)  # the first rank alone writes
+
+    def say(self, *words: str) -> None:
+        """Say lines on stderr, above the progress bar, unless this run is quiet."""
+        if not self.quiet:
+            tqdm.write("\n".join(words), sys.stderr)
 
     def unroll(self, glimpses: int) -> None:
         """Let updates take that many glimpses from now on."""
@@ -117,19 +133,20 @@ class Trainer:
         """
         config, state, record = self.config, self.state, self.record
         self.started, self.first_update, self.told = time.perf_counter(), None, False
-        self.pictured = os.path.lexists(record.folder / "samples.gif")
+        self.pictured = record.folder is None or os.path.lexists(record.folder / "samples.gif")
         record.start(state.step)
         if self.progress() >= 1:  # restored at its end: the last run may have been killed before its last pictures
             self.draw()
             record.report(state.seconds, ended=True)
             return True
         record.settings(self.description())
-        record.show_data(self.data.train, self.summary)
+        record.show_data(self.data.train)
+        self.say(*lines(self.summary))
         record.report(state.seconds, ended=False)
         self.ranks.check_same(self.vectors())
         self.grow()
-        total, quiet = None if config.minutes else config.steps, self.ranks.rank > 0 or None
-        with Interruptible() as interrupted, tqdm(total=total, initial=state.step, unit="step", disable=quiet) as bar:
+        total, off = None if config.minutes else config.steps, self.quiet or None
+        with Interruptible() as interrupted, tqdm(total=total, initial=state.step, unit="step", disable=off) as bar:
             while self.progress() < 1 and not (stopped := self.ranks.any(interrupted.signals)):
                 self.update()
                 bar.update()
@@ -155,14 +172,14 @@ class Trainer:
         if state.rows and (last or state.step % config.log_every == 0):
             bar.set_postfix_str(self.log_line())
         if first and (telling or (last and not self.told)):
-            bar.write(self.prospect(*self.first_update), sys.stderr)
+            self.say(self.prospect(*self.first_update))
             self.told = True
         validated = last or state.step % config.validate_every == 0
         usual = state.step % config.pictures_every == 0 if config.pictures_every else validated
         drawn = last or early or (usual and (config.pictures_every > 0 or self.record.may_draw(state.seconds)))
         if first and validated:
             self.validate()
-            bar.write(f"step {state.step}: validation {self.validation}", sys.stderr)
+            self.say(f"step {state.step}: validation {self.validation}")
         if (last or state.step % config.checkpoint_every == 0) and self.may_save():
             self.save()
         if first and drawn:
@@ -182,12 +199,12 @@ class Trainer:
             since = state.seconds - seconds, step / config.steps, self.progress()
             left = seconds_left(*since, model.glimpses, *growth) if state.step > step else 0.0
         length = f"{config.minutes:g} minutes" if config.minutes else f"{config.steps:,} updates"
+        watch = f"; watch {self.record.folder / 'report.html'}" if self.record.folder else ""
         return (
             f"training {self.experiment.network.upper()} of {self.model.flat_params.size:,} parameters and "
             f"{model.glimpses} glimpses on {self.data.name}, {len(self.data.train):,} images of "
             f"{'×'.join(map(str, model.image_shape))}, for {length}"
-            f"{f', about {duration(left)} of training from update {state.step:,} on' if left > 0 else ''}; "
-            f"watch {self.record.folder / 'report.html'}"
+            f"{f', about {duration(left)} of training from update {state.step:,} on' if left > 0 else ''}{watch}"
         )
 
     def log_line(self) -> str:
@@ -235,7 +252,7 @@ class Trainer:
     def description(self) -> dict:
         """Return the run's settings as they stand in config.json."""
         model, train = (dataclasses.asdict(part) for part in (self.experiment.model, self.config))
-        told = {"data": self.data.note, "images": self.summary}
+        told = {"data": self.data.note, "images": self.summary} | ({"init": self.init} if self.init else {})
         return {"network": self.experiment.network, "model": model, "train": train} | told
 
     def may_save(self) -> bool:
@@ -253,7 +270,8 @@ class Trainer:
         by_name = dict(zip(VECTORS, vectors, strict=True))
         known_by = {"classes": self.data.classes, "preparation": self.data.preparation}
         known_by["fingerprint"] = fingerprint(self.summary)
-        self.record.checkpoint(Checkpoint(self.experiment, self.state.as_dict(), by_name, known_by))
+        state = self.state.as_dict() | ({"init": self.init} if self.init else {})
+        self.record.checkpoint(Checkpoint(self.experiment, state, by_name, known_by))
         self.saved = True
 
     def vectors(self) -> list[np.ndarray]:
@@ -270,12 +288,12 @@ class Trainer:
         if differs := difference(checkpoint.data.get("fingerprint", {}), fingerprint(self.summary)):
             raise UserError(
                 f"the images of {self.data.name} are not those that this run was trained on ({differs}): a resumed run "
-                "keeps its data; start a new run in another --out"
+                "keeps its data; start a new run in another folder"
             )
         restored = read_state(checkpoint.state, self.experiment.model.glimpses, self.task.row_length)
         adam = self.adam
         for name, target in zip(VECTORS, (adam.params, adam.average, adam.mean, adam.square), strict=True):
             target[:] = self.model.xp.asarray(checkpoint.vectors[name])
         adam.updates = restored.updates
-        self.state, self.saved = restored, True
+        self.state, self.saved, self.init = restored, True, str(checkpoint.state.get("init", ""))
         self.unroll(restored.glimpses)

@@ -14,6 +14,7 @@ from support.pictures import assert_same_images, fill, load, noise, pixels, size
 
 from minidraw.data import folder
 from minidraw.data.folder import listing
+from minidraw.data.folder import sizes as folder_sizes
 
 
 @pytest.mark.parametrize(
@@ -75,7 +76,8 @@ def test_folders_that_cannot_be_read_are_named(tmp_path, monkeypatch):
     assert "left out: 1 folder that cannot be read: private" in dataset.remarks
 
 
-def test_sizes(tmp_path):
+def test_sizes(tmp_path, monkeypatch):
+    monkeypatch.setattr(folder_sizes, "FEW", 0)
     fill(tmp_path / "equal", size=(128, 20))
     assert load(tmp_path / "equal").train.shape == (3, 20, 128)
     fill(tmp_path / "large", 10, size=(129, 70))
@@ -94,6 +96,25 @@ def test_sizes(tmp_path):
     assert load(tmp_path / "mixed").train.shape == (3, 30, 30)  # neither this aspect nor that
     assert load(tmp_path / "mixed", "?size=12").train.shape == (3, 12, 12)
     assert load(tmp_path / "mixed", "?grey=1&size=12x5").train.shape == (1, 5, 12)
+
+
+def test_few_pictures_are_made_small(tmp_path, monkeypatch):
+    fill(tmp_path / "icons", 12, size=(48, 30))
+    assert load(tmp_path / "icons").train.shape == (3, 30, 48)
+    fill(tmp_path / "few", 12, size=(80, 60))
+    dataset = load(tmp_path / "few")
+    assert dataset.train.shape == (3, 24, 32)
+    assert dataset.remarks[0] == "resized to 32x24 pixels from 80x60, being few (size=WIDTHxHEIGHT)"
+    assert load(tmp_path / "few", "?size=80x60").remarks[:1] != dataset.remarks[:1]
+    fill(tmp_path / "mixed", 20, size=(20, 20))
+    noise(0, 90, 90).save(tmp_path / "mixed/z.png")
+    assert load(tmp_path / "mixed").remarks[0] == "resized to 20x20 pixels: 1 of 21 from 90x90 (size=WIDTHxHEIGHT)"
+    monkeypatch.setattr(folder_sizes, "FEW", 12)  # and 12 are many
+    fill(tmp_path / "many", 12, size=(80, 60))
+    assert load(tmp_path / "many").train.shape == (3, 60, 80)
+    fill(tmp_path / "other", 20, size=(32, 24))
+    noise(0, 64, 48).save(tmp_path / "other/z.png")
+    assert load(tmp_path / "other").remarks[0] == "resized to 32x24 pixels: 1 of 21 from 64x48 (size=WIDTHxHEIGHT)"
 
 
 def test_aspect_is_kept_and_the_centre_is_shown(tmp_path):

@@ -106,7 +106,7 @@ def test_a_picture_given_later_is_prepared_like_those_of_the_folder(tmp_path):
 def test_wide_pictures_are_kept_whole_or_it_is_said(tmp_path):
     save(tmp_path / "a", [np.asarray(noise(i, 200, 50)) for i in range(12)])
     dataset = load(tmp_path / "a")
-    assert dataset.train.shape == (3, 16, 64) and not any("cropped" in remark for remark in dataset.remarks)
+    assert dataset.train.shape == (3, 8, 32) and not any("cropped" in remark for remark in dataset.remarks)
     square = load(tmp_path / "a", "?size=50")
     assert square.train.shape == (3, 50, 50)
     assert any("of 12 of 12 pictures" in remark and "up to 75 %" in remark for remark in square.remarks)

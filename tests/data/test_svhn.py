@@ -14,7 +14,7 @@ from minidraw import data
 from minidraw.data import digit_struct, svhn
 from minidraw.data.places import Places
 
-needs_h5py = pytest.mark.skipif(digit_struct.h5py is None, reason="h5py is missing: pip install 'minidraw[svhn]'")
+needs_h5py = pytest.mark.skipif(digit_struct.h5py is None, reason="h5py is missing: pip install h5py")
 
 
 def png(width: int, height: int, seed: int = 0, mode: str = "RGB") -> bytes:
@@ -220,7 +220,7 @@ def test_without_h5py_nothing_is_downloaded(monkeypatch, cache, host):
     monkeypatch.setattr(digit_struct, "h5py", None)
     file = official_file("train.tar.gz", b"x", host.url + "/train.tar.gz")
     message = refusal(svhn.load, Places("svhn", None, cache), files=(file, file, file))
-    assert "pip install 'minidraw[svhn]'" in message and host.asked == [] and not cache.exists()
+    assert "pip install h5py" in message and host.asked == [] and not cache.exists()
 
 
 def test_svhn_missing(cache, tmp_path):

@@ -135,7 +135,7 @@ def test_a_run_that_still_grows_draws_with_the_glimpses_it_has_come_to(tmp_path,
     of.save()
     assert run("generate", tmp_path, "-n", 2, "--out", tmp_path / "drawn.gif") == 0
     with Image.open(tmp_path / "drawn.gif") as drawn:
-        assert drawn.n_frames == 5 + 1, "five glimpses, and the last once more without boxes"
+        assert drawn.n_frames == 1 + 5 + 1, "empty, five glimpses, and the last once more without boxes"
     assert len(checkpoints.load(tmp_path).network().generate(1)) == 5
     capsys.readouterr()
     assert run("evaluate", tmp_path, "--json") == 0

@@ -184,7 +184,7 @@ def test_a_run_leaves_a_folder_with_all_that_came_of_it(tmp_path, capsys):
     assert "strokes" in config["data"]
 
     frames = iio.imread(folder / "samples.gif", index=None)
-    assert len(frames) == 3 + 1, "a frame a glimpse, and the last once more without boxes"
+    assert len(frames) == 3 + 2, "the empty canvas, a frame a glimpse, and what came out without boxes"
     assert iio.imread(folder / "samples.png").shape == frames[0].shape
 
     lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]

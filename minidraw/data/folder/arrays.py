@@ -10,7 +10,7 @@ import numpy as np
 from ...errors import UserError
 from ..images import Joined
 from .listing import SHOWN
-from .options import Options, again
+from .options import Options
 from .parts import SPLITS, Part
 from .preparation import SEEN_ON, black_and_white, fits, ground_for, level, scaled
 from .splits import NONE, classes_of
@@ -31,7 +31,7 @@ class Arrays:
 
     preparation = None
 
-    def __init__(self, path: Path, parts: list[Part], options: Options):
+    def __init__(self, path: Path | str, parts: list[Part], options: Options):
         for name in ("fit", "grey", "frames", "broken", "splits"):
             if getattr(options, name) is not None:
                 raise UserError(f"{name} is for folders of pictures; save the images of {path} as they are to be used")
@@ -41,7 +41,9 @@ class Arrays:
         arrays = [self._arranged(part) for part in parts]  # (n, C, H, W) each
         shapes = {array.shape[1:] for array in arrays}
         if len(shapes) > 1:
-            raise UserError(f"the parts of {path} have images of different shapes: {', '.join(map(str, shapes))}")
+            raise UserError(
+                f"the parts of {path} have images of different shapes: {', '.join(map(str, sorted(shapes)))}"
+            )
         if len({array.dtype for array in arrays}) > 1:
             arrays = [array.astype(np.result_type(*arrays)) for array in arrays]
         self.stored = Joined(arrays)
@@ -108,7 +110,7 @@ class Arrays:
         width, height = size or (side, side)
         what = f"{self.path} has the shape {array.shape}"
         if not size and n == pixels and n >= FEWEST:
-            likely = again(self.path, self.options, "size=WIDTHxHEIGHT")
+            likely = self.options.again(self.path, "size=WIDTHxHEIGHT")
             raise UserError(f"{what}: one picture? Stack those you have to (n, H, W); if it is {n} images, {likely}")
         channels, rest = divmod(pixels, width * height)
         if not size and rest and pixels % 3 == 0 and math.isqrt(pixels // 3) ** 2 * 3 == pixels:
@@ -117,11 +119,11 @@ class Arrays:
         if pixels < 4 or rest or channels not in CHANNELS:
             raise UserError(
                 f"{what}: {n:,} rows of {pixels:,} pixels, which are no square; say what they are by "
-                f"{again(self.path, self.options, 'size=WIDTHxHEIGHT', size=None)}"
+                f"{self.options.again(self.path, 'size=WIDTHxHEIGHT', size=None)}"
             )
         axes = axes or ("nhw" if channels == 1 else None)
         if axes is None or ("c" in axes) != (channels > 1):
-            ways = [again(self.path, self.options, size=(width, height), axes=axes) for axes in ("nhwc", "nchw")]
+            ways = [self.options.again(self.path, size=(width, height), axes=axes) for axes in ("nhwc", "nchw")]
             raise UserError(
                 f"{what}: in which order are the {channels} channels of {width}x{height}? {' or '.join(ways)}"
             )
@@ -133,7 +135,7 @@ class Arrays:
         what = f"{self.path} has the shape {shape}"
 
         def by(axes: str) -> str:
-            return again(self.path, self.options, axes=axes)
+            return self.options.again(self.path, axes=axes)
 
         if len(shape) == 3:
             n, H, W = shape
@@ -180,7 +182,7 @@ class Arrays:
         if lowest == highest:
             raise UserError(f"{values}: all are equal, and no image can be seen")
         if white is None or not fits(lowest, highest, black, white):
-            hint = again(self.path, options, black=lowest if lowest < 0 else options.black, white=highest)
+            hint = options.again(self.path, black=lowest if lowest < 0 else options.black, white=highest)
             raise UserError(f"{values}: which are black and white? If it is these, {hint}")
         if (black, white) not in ((0, 255), (0, 1)) or highest <= white / 2:
             self.remarks.append(

@@ -6,7 +6,7 @@ from pathlib import Path
 from ...errors import UserError
 from . import idx, numpy_files, tables
 from .listing import HINTS, SHOWN
-from .options import Options, again
+from .options import Options
 from .parts import Part
 from .splits import split_of
 
@@ -39,7 +39,7 @@ def _read_folder(path: Path, options: Options) -> list[Part]:
     if found := idx.find(path):
         used = idx.files(found[0])
         if others := [file for file in found if file not in used]:
-            ways = " or ".join(again(file, options) for file in (found[0], others[0]))
+            ways = " or ".join(options.again(file) for file in (found[0], others[0]))
             raise UserError(f"{path} holds several sets: name one of them, {ways}")
         parts = idx.read(found[0])
     elif files and all(file.suffix.lower() == ".npy" for file in files):
@@ -50,7 +50,7 @@ def _read_folder(path: Path, options: Options) -> list[Part]:
     elif files:
         used, parts = _read_splits(path, files, options)
     elif inside := next((place for place in dict.fromkeys(file.parent for file in every) if idx.find(place)), None):
-        raise UserError(f"{path} holds files of images further below: name {again(inside, options)}")
+        raise UserError(f"{path} holds files of images further below: name {options.again(inside)}")
     else:
         return []
     if left := [str(file.relative_to(path)) for file in every if file not in used]:
@@ -67,7 +67,7 @@ def _read_splits(path: Path, files: list[Path], options: Options) -> tuple[list[
         by_split.setdefault(split_of(file.name.partition(".")[0]) or "", []).append(file)
     by_split.pop("", None)
     one = UserError(
-        f"{path} holds {len(files)} files of arrays: name one of them, for example {again(files[0], options)}"
+        f"{path} holds {len(files)} files of arrays: name one of them, for example {options.again(files[0])}"
     )
     if "train" not in by_split or any(len(found) > 1 for found in by_split.values()):
         raise one

@@ -60,6 +60,7 @@ def named(broken: dict[str, str]) -> str:
 
 def formats() -> set[str]:
     """Return the formats that pictures may have."""
+    Image.init()  # or there are none yet
     return set(Image.OPEN) - LEFT_OUT
 
 
@@ -68,7 +69,6 @@ def find(folder: Path) -> Listing:
 
     Linked folders are gone into, each place once.
     """
-    Image.init()
     with contextlib.suppress(ImportError):  # whoever has it wants it
         importlib.import_module("pillow_heif").register_heif_opener()
     endings = {ending for ending, kind in Image.registered_extensions().items() if kind in formats()}

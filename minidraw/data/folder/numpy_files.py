@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from ...errors import UserError, one_line, reason
-from .options import Options, again
+from .options import Options
 from .parts import SPLITS, Part
 from .splits import speaks_of_splits, split_of, words
 
@@ -86,7 +86,7 @@ def read_several(path: Path, files: list[Path], options: Options) -> list[Part]:
         and not options.size
         and len(next(iter(shapes.values()))) == 2
     ):
-        rows = again(path, options, "size=WIDTHxHEIGHT")
+        rows = options.again(path, "size=WIDTHxHEIGHT")
         raise UserError(
             f"{path} holds {len(found)} arrays {shapes[files[0].stem]}: one picture each? Stack them; else {rows}"
         )
@@ -112,7 +112,7 @@ def _parts(path: Path, chosen: dict, shapes: dict[str, tuple[int, ...]], get: Ca
 def _chosen(path: Path, shapes: dict[str, tuple[int, ...]], options: Options) -> dict:
     """Return by split, or None, the names of the arrays of images and of their labels, which may be None."""
     held = ", ".join(f"{name} {shape}" for name, shape in shapes.items())
-    way = again(path, options, "key=NAME&labels=NAME", key=None, labels=None)
+    way = options.again(path, "key=NAME&labels=NAME", key=None, labels=None)
     unclear = UserError(f"{path} holds {one_line(held) or 'nothing'}; choose the images, and labels if any, by {way}")
     for name in filter(None, (options.key, options.labels)):
         if name not in shapes:

@@ -6,6 +6,7 @@ import re
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ...errors import UserError, unknown
 
@@ -46,6 +47,11 @@ class Options:
                 given.append(f"{field.name}={words}")
         return "?" + "&".join(given) if given else ""
 
+    def again(self, path: Path | str, more: str = "", **changes) -> str:
+        """Return what to write for --data to have some options changed, and more given, as a shell takes it."""
+        name = name_of(path, dataclasses.replace(self, **changes))
+        return shlex.quote(name + (("&" if "?" in name else "?") + more if more else ""))
+
 
 GROUNDS = ("white", "black", "grey")
 FITS = ("crop", "pad", "stretch")  # the largest central part; all of it, on the colour of its border; out of its shape
@@ -66,13 +72,14 @@ def parse(name: str) -> tuple[Path, Options]:
             raise unknown(f"option of {PREFIX}PATH", key, _PARSERS)
         if key in values:
             raise UserError(f"{key} is given twice in {name}")
-        values[key] = _PARSERS[key](key, value)
-    if "white" in values and values["white"] == values.get("black", 0.0):
+        values[key] = read_option(key, value)
+    options = Options(**values)
+    if options.white is not None and options.white == (options.black or 0.0):
         raise UserError(f"white and black are the same value in {name}")
-    return Path(os.path.abspath(os.path.expanduser(where))), Options(**values)
+    return Path(os.path.abspath(os.path.expanduser(where))), options
 
 
-def name_of(path: Path, options: Options) -> str:
+def name_of(path: Path | str, options: Options) -> str:
     """Return the name of a data set, with an absolute path: a run may be gone on with from another folder.
 
     >>> name_of(*parse("folder:/a/../b?grey=0&size=8"))
@@ -81,10 +88,9 @@ def name_of(path: Path, options: Options) -> str:
     return f"{PREFIX}{path}{options.text()}"
 
 
-def again(path: Path, options: Options, more: str = "", **changes) -> str:
-    """Return what to write for --data to have some options changed, and more given, as a shell takes it."""
-    name = name_of(path, dataclasses.replace(options, **changes))
-    return shlex.quote(name + (("&" if "?" in name else "?") + more if more else ""))
+def read_option(key: str, value: str) -> Any:
+    """Return the value of the option `key` from its text. Raises UserError for nonsense."""
+    return _PARSERS[key](key, value)
 
 
 def _size(key: str, value: str) -> tuple[int, int]:

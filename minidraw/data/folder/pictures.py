@@ -17,9 +17,9 @@ from tqdm import tqdm
 from ...errors import UserError, reason
 from ..prepared import progress
 from .listing import Listing, formats, named, told_by_folders
-from .options import Options, again
+from .options import Options
 from .preparation import DEEP, GREY, SEEN_ON, Preparation, fits, ground_for, level, light_seen
-from .sizes import by, common_size, cut_away
+from .sizes import by, common_size, cut_away, small_being_few
 from .splits import numbered
 
 FAINT = 0.05  # of white: a figure that differs from its ground by less cannot be seen
@@ -29,7 +29,7 @@ READ = 1 << 20  # bytes at once
 SOME = 200  # transparent pictures that decide on the ground of all
 LARGE = 200 * 200  # pixels; of smaller pictures, threads keep each other waiting
 PART = 32  # pictures that a core takes at once
-FEW = 10  # files, below which their frames are divided among the splits, and not the files
+SMALL = 10  # files, below which their frames are divided among the splits, and not the files
 PAGES = ("TIFF",)  # formats whose frames are pictures of their own
 FILMS = ("GIF", "PNG", "WEBP", "AVIF")  # and those whose frames are mostly alike
 
@@ -41,7 +41,7 @@ class Unreadable(UserError):
         count = "a picture" if len(broken) == 1 else f"{len(broken):,} pictures"
         super().__init__(
             f"{path} holds {count} that cannot be read: {named(broken)}; mend or remove them, or "
-            f"go on without them: {again(path, options, broken='skip')}"
+            f"go on without them: {options.again(path, broken='skip')}"
         )
         self.broken = broken
 
@@ -118,7 +118,7 @@ class Pictures:
 
         made: list[Any] = []
         parts = [items[k : k + PART] for k in range(0, len(items), PART)]
-        with warnings.catch_warnings(), ThreadPoolExecutor(self.cores) as pool, _bar(what, len(items)) as bar:
+        with warnings.catch_warnings(), ThreadPoolExecutor(self.cores) as pool, bar(what, len(items)) as shown:
             warnings.simplefilter("ignore")  # of odd but readable files
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             for some, results in zip(parts, pool.map(attempt, parts), strict=True):
@@ -127,7 +127,7 @@ class Pictures:
                         unknown = isinstance(result, Image.UnidentifiedImageError)
                         self.broken[name] = "no picture" if unknown else reason(result)
                     made.append(None if isinstance(result, Exception) else result)
-                bar.update(len(some))
+                shown.update(len(some))
         return made
 
     def _look(self, name: str, _: int) -> Seen:
@@ -190,7 +190,8 @@ class Pictures:
             kinds = sorted({*others}, key=lambda size: (size[0] * size[1], size))
             of = by(kinds[0]) if len(kinds) == 1 else f"{len(kinds):,} sizes, {by(kinds[0])} to {by(kinds[-1])}"
             count = "" if len(others) == len(found) else f": {len(others):,} of {len(found):,}"
-            self.remarks.append(f"resized to {by(size)} pixels{count} from {of} (size=WIDTHxHEIGHT)")
+            why = ", being few" if not options.size and small_being_few(size, found) else ""
+            self.remarks.append(f"resized to {by(size)} pixels{count} from {of}{why} (size=WIDTHxHEIGHT)")
         if fit == "crop" and (cut := [lost for other in found if (lost := cut_away(other, size)) > LOST]):
             self.remarks.append(
                 f"cropped: of {len(cut):,} of {len(found):,} pictures more than a tenth is cut away, up to "
@@ -221,7 +222,7 @@ class Pictures:
         if lowest == highest:
             raise UserError(f"all values in the pictures of {self.path} are {lowest:g}: there is nothing to be seen")
         if white is None or not fits(lowest, highest, black, white):
-            hint = again(self.path, options, black=min(lowest, 0.0), white=highest)
+            hint = options.again(self.path, black=min(lowest, 0.0), white=highest)
             raise UserError(
                 f"the pictures of more than 8 bits in {self.path} have values from {lowest:g} to {highest:g}: which "
                 f"are black and white? If it is these, {hint}"
@@ -255,7 +256,7 @@ class Pictures:
         for k, one in enumerate(seen):
             for frame in range(self._taken(one)):
                 self.images.append((one.name, frame))
-                self.keys.append(hashlib.sha256(one.key + b"%d" % frame).digest() if len(seen) < FEW else one.key)
+                self.keys.append(hashlib.sha256(one.key + b"%d" % frame).digest() if len(seen) < SMALL else one.key)
                 of.append(k)
         for pages, what in ((True, "pages"), (False, "moving")):
             if several := [one for one in seen if one.frames > 1 and one.pages == pages]:
@@ -275,5 +276,6 @@ def _is_reduced(head: bytes, picture: Image.Image) -> bool:
     return max(bits) > 8 and picture.mode not in DEEP
 
 
-def _bar(what: str, total: int):
+def bar(what: str, total: int):
+    """Return a progress bar, which shows nothing where it is not told `what` is being done."""
     return progress(total, what) if what else tqdm(disable=True)

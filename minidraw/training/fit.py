@@ -1,0 +1,95 @@
+"""Training from a program: `fit` takes images and returns a network."""
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from .. import data as data_sets
+from ..data import Dataset, from_arrays
+from ..data.folder.options import PREFIX
+from ..errors import UserError
+from ..model.network import Network
+from . import checkpoints
+from .plan import Init, Plan, check_free, check_length
+
+
+def fit(
+    images: Any,
+    labels: Any = None,
+    *,
+    preset: str | None = None,
+    minutes: float | None = None,
+    steps: int | None = None,
+    epochs: float | None = None,
+    out: str | os.PathLike | None = None,
+    resume: bool = False,
+    init: str | os.PathLike | Network | None = None,
+    valid: Any = None,
+    test: Any = None,
+    seed: int | None = None,
+    backend: str = "numpy",
+    threads: int | None = None,
+    progress: bool = True,
+    **settings: Any,
+) -> Network:
+    """Train a network on images and return it with its averaged parameters, those to draw and to evaluate with.
+
+    `images`, `labels`, `valid` and `test` are arrays as `from_arrays` takes them; or `images` is a Dataset, or the name
+    of one. `preset` is one of the command line's (default: the sizes of "strokes"); "cluttered" trains a classifier by
+    the labels. The run takes so many `minutes`, or `steps`, updates, or `epochs`, passes over the data (default: the
+    preset's steps). `out` is the folder of the run (None: nothing is written); `resume` goes on with the one there.
+    `init` is a network to start from: its checkpoint's path or name, or itself. `seed` (default 0) decides on all that
+    is random; `threads` is how many cores (default: all); `progress` is told on stderr. `settings` are any others of a
+    run's config.json, batch_size=32 for one. Ctrl-C ends the run after a checkpoint, with KeyboardInterrupt. Raises
+    UserError for what is unfit, and where `out` holds a run or, with `resume`, none, or one of other data.
+    """
+    if progress and isinstance(images, str) and sys.stderr.isatty():  # some take seconds
+        print(f"preparing {images}", file=sys.stderr, flush=True)
+    data = _data(images, labels, valid, test, seed or 0)
+    changes = _changes(minutes, steps, epochs, seed, settings)
+    plan = Plan(preset, changes, epochs, None if out is None else Path(out))
+    if resume:
+        if plan.folder is None or init is not None:
+            raise UserError("resume=True goes on with the run in out=FOLDER, with the parameters that it has")
+        plan.resumed = checkpoints.load(plan.folder / "checkpoint.npz")
+    elif plan.folder is not None:
+        check_free(plan.folder, "resume=True")
+    if init is not None:
+        plan.init = Init(init)
+    trainer = plan.trainer(plan.experiment(), data, backend=backend, threads=threads, quiet=not progress)
+    if not trainer.run():
+        kept = (
+            f"fit(..., out={os.fspath(out)!r}, resume=True) goes on" if plan.folder else "nothing is kept without out="
+        )
+        trainer.say(words := f"interrupted after step {trainer.state.step}: {kept}")
+        raise KeyboardInterrupt(words)
+    trainer.model.flat_params[:] = trainer.adam.average
+    return trainer.model
+
+
+def _data(images: Any, labels: Any, valid: Any, test: Any, seed: int) -> Dataset:
+    """Return the data set of the arguments of `fit`."""
+    if not isinstance(images, str | os.PathLike | Dataset):
+        return from_arrays(images, labels, valid=valid, test=test)
+    if any(given is not None for given in (labels, valid, test)):
+        raise UserError("labels, valid and test are for images in arrays: a data set has its own")
+    if isinstance(images, Dataset):
+        return images
+    name = images if isinstance(images, str) else f"{PREFIX}{os.fspath(images)}"
+    return data_sets.load(name, seed=seed)
+
+
+def _changes(
+    minutes: float | None, steps: int | None, epochs: float | None, seed: int | None, settings: dict[str, Any]
+) -> dict[str, Any]:
+    """Return the settings that the arguments of `fit` change, by name."""
+    if (minutes is not None) + (steps is not None) + (epochs is not None) > 1:
+        raise UserError("minutes, steps and epochs are all the length of the run: give one of them")
+    check_length("minutes", minutes)
+    check_length("epochs", epochs)
+    if "data" in settings:
+        raise UserError("data are the first argument of fit: images, a Dataset, or the name of a data set")
+    given = {"minutes": minutes, "steps": steps, "seed": seed}
+    changes = settings | {name: value for name, value in given.items() if value is not None}
+    return changes | ({"minutes": 0.0} if steps is not None or epochs is not None else {})

@@ -1,0 +1,158 @@
+"""What a run is to be, for the command line and for `fit`: from a preset, settings, data and a start to its trainer."""
+
+import dataclasses
+import math
+import os
+from pathlib import Path
+from typing import Any
+
+from .. import data as data_sets
+from ..backend import to_host
+from ..data import Dataset
+from ..data.folder.options import PREFIX
+from ..errors import UserError
+from ..model import NETWORKS
+from ..model.network import Network
+from ..model.ram import RAM
+from ..parallel.ranks import Ranks
+from ..presets import Experiment, for_few_images, preset
+from . import checkpoints
+from .checkpoints import Checkpoint
+from .trainer import Trainer
+
+USUAL = {"draw": "strokes", RAM.name: "cluttered"}  # presets by network, where none is named
+# What a resumed run may change: how long it goes on and how often it reports, not what it computes.
+CHANGEABLE = ("steps", "minutes", "log_every", "validate_every", "checkpoint_every", "pictures_every")
+
+
+class Init:
+    """A network that another one starts from: a checkpoint by its path or name, or a Network.
+
+    Raises UserError where there is none.
+    """
+
+    def __init__(self, source: Any):
+        self.name, self.experiment = str(source), None
+        if isinstance(source, Network):
+            self.name, self.config, self.network = "a network in memory", source.config, source.name
+            self.flat_params = to_host(source.flat_params)
+        else:
+            checkpoint = checkpoints.load(source)
+            self.experiment, self.flat_params = checkpoint.experiment, checkpoint.vectors["average"]
+            self.config, self.network = checkpoint.experiment.model, checkpoint.experiment.network
+
+    def put_into(self, model: Network) -> None:
+        """Let a network have these parameters. Raises UserError for the first one that does not fit."""
+        shapes = [NETWORKS[self.network].parameter_shapes(self.config), model.parameter_shapes(model.config)]
+        for name in dict.fromkeys([*shapes[1], *shapes[0]]):
+            its, here = (of.get(name, "not there") for of in shapes)
+            if its != here:
+                C, H, W = self.config.image_shape
+                images = f"images of {self.config.image_shape}, here {model.config.image_shape}"
+                way = f"; pictures of a folder become such by '?size={W}x{H}&grey={int(C == 1)}'" * (C in (1, 3))
+                why = images + way if self.config.image_shape != model.config.image_shape else "its sizes differ"
+                raise UserError(
+                    f"this run cannot start from {self.name}: {name} is {its} there, but {here} here ({why})"
+                )
+        model.flat_params[:] = model.xp.asarray(self.flat_params)
+
+
+@dataclasses.dataclass
+class Plan:
+    """What is asked of a run: `changes` are settings by name, as Experiment.replace takes them, `epochs` its length.
+
+    It starts anew, or from another network (`init`), or goes on (`resumed`, the checkpoint in `folder`). Without a
+    `folder` it leaves nothing.
+    """
+
+    preset: str | None
+    changes: dict[str, Any]
+    epochs: float | None = None
+    folder: Path | None = None
+    init: Init | None = None
+    resumed: Checkpoint | None = None
+
+    def experiment(self) -> Experiment:
+        """Return what is known before the data are. Raises UserError for settings that there are not, or cannot be.
+
+        Also for those that would make a resumed run another one.
+        """
+        if self.resumed:
+            refuse_changes(self.resumed.experiment, self.changes, self.folder, self.resumed.data)
+            return self.resumed.experiment.replace(**self.changes)
+        found = preset(self.preset or (USUAL[self.init.network] if self.init else "strokes"))
+        if self.init and not self.preset:
+            found = dataclasses.replace(found, model=self.init.config).replace(glimpse_warmup=0.0)
+            if self.init.experiment:
+                found = found.replace(data=self.init.experiment.train.data)
+        return found.replace(**self.changes)
+
+    def suited(self, experiment: Experiment, data: Dataset) -> tuple[Experiment, list[str]]:
+        """Return an experiment for these data, and remarks on what was chosen for them."""
+        changes: dict[str, Any] = {}
+        if "image_shape" not in self.changes:
+            changes["image_shape"] = tuple(data.train.shape)
+        if experiment.network == RAM.name and data.classes and "classes" not in self.changes and not self.resumed:
+            changes["classes"] = len(data.classes)
+        experiment = experiment.replace(**changes)
+        remarks: list[str] = []
+        anybodys = data.name.startswith(PREFIX) or not data_sets.is_known(data.name)
+        if anybodys and not self.preset and not self.resumed:
+            images = len(data.train), max(data.train.shape[1:])
+            chosen, remarks = for_few_images(experiment.train, *images, self.changes, self.epochs)
+            experiment = experiment.replace(**chosen)
+        if self.epochs is not None:
+            batches = len(data.train) // experiment.train.batch_size
+            experiment = experiment.replace(steps=max(1, round(self.epochs * batches)))
+        return experiment, remarks
+
+    def trainer(
+        self,
+        experiment: Experiment,
+        data: Dataset,
+        ranks: Ranks | None = None,
+        backend: str = "numpy",
+        threads: int | None = None,
+        precision: str = "float32",
+        quiet: bool = False,
+    ) -> Trainer:
+        """Return the trainer, at the place where the run is to begin. Raises UserError where something does not fit."""
+        experiment, remarks = self.suited(experiment, data)
+        model = experiment.build(backend, threads, precision)
+        if self.init:
+            self.init.put_into(model)
+        init = self.init.name if self.init else ""
+        trainer = Trainer(experiment, model, data, self.folder, ranks, init, quiet)
+        trainer.summary["remarks"] += remarks
+        if self.resumed:
+            trainer.restore(self.resumed)
+        return trainer
+
+
+def check_length(name: str, value: float | None) -> None:
+    """Raise UserError if what is given of a run's length, in minutes or epochs, is none."""
+    if value is not None and not 0 < value < math.inf:
+        raise UserError(f"{name} must be a finite number of more than 0, not {value}")
+
+
+def check_free(folder: Path, resume: str) -> None:
+    """Raise UserError, which says how to `resume` it, if a folder holds a run."""
+    if os.path.lexists(folder / "checkpoint.npz"):
+        raise UserError(f"{folder} holds a run already: add {resume} to go on, or choose another folder")
+
+
+def refuse_changes(experiment: Experiment, changes: dict, folder: Path, known_by: dict) -> None:
+    """Raise UserError if `changes` would make the resumed run another run.
+
+    A folder of images may have been moved, where they are known by more than its name (Trainer.restore).
+    """
+    folders = [name.startswith(PREFIX) for name in (experiment.train.data, changes.get("data", ""))]
+    if all(folders) and known_by.get("fingerprint"):
+        changes = {name: value for name, value in changes.items() if name != "data"}
+    settings = dataclasses.asdict(experiment.model) | dataclasses.asdict(experiment.train)
+    for name, value in changes.items():
+        if name in settings and settings[name] != value and name not in CHANGEABLE:
+            raise UserError(
+                f"the run in {folder} has {name}={settings[name]}, not {value}: a resumed run keeps its settings; "
+                "leave it out, or start a new run in another folder"
+            )
