@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+from labels import labelled
 from PIL import Image, ImageDraw, ImageFont
 
 from minidraw.data.strokes import strokes
@@ -49,7 +50,7 @@ corners /= corners.max(axis=(1, 2), keepdims=True)  # for the eye: white where i
 # goes through the centres of the outermost filters, and its line is the thicker the wider they are.
 zoom = 6  # pixels of the picture for one of the image
 boxes = Windows(centre[:, None], stride[:, None], sigma[:, None], N)
-looked_at = filmstrip(np.stack([image[None, None]] * 3), read=boxes, steps=[0, 1, 2], scale=zoom)
+looked_at = filmstrip(np.stack([image[None, None]] * 3), read=boxes, steps=[0, 1, 2], scale=zoom, numbers=False)
 rows = [looked_at, sheet(read[:, None], 3, scale=zoom * A // N), sheet(written[:, None], 3, scale=zoom)]
 rows += [sheet(corners[:, None], 3, scale=zoom)]
 title = np.full((34, looked_at.shape[1], 3), 30, np.uint8)
@@ -64,7 +65,8 @@ for k in range(3):
     for x in k * beside + 2 + (centre[k, 0] + grid - 0.5) * zoom:
         for y in len(title) + 2 + (centre[k, 1] + grid - 0.5) * zoom:
             draw.ellipse((x - 2, y - 2, x + 2, y + 2), fill=yellow)
-write_png(folder / "1_filterbank.png", np.asarray(picture))
+title = "What a window reads from a digit, and what it writes back. A column is a window, the dots are its filters"
+write_png(folder / "1_filterbank.png", labelled(np.asarray(picture), title))
 
 for k in range(3):
     print(f"{names[k]}: of ink {image.sum():.0f}, {written[k].sum():.0f} comes back")

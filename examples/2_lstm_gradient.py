@@ -16,6 +16,7 @@ from pathlib import Path
 import autograd
 import autograd.numpy as anp
 import numpy as np
+from labels import labelled
 from PIL import Image, ImageDraw, ImageFont
 
 from minidraw.model import reference
@@ -64,19 +65,21 @@ gaps["autograd"] = np.tile(auto - hand, (len(steps), 1))
 errors = {name: np.linalg.norm(gap, axis=1) / np.linalg.norm(hand) for name, gap in gaps.items()}  # (S,) each
 
 # ------------------------------------------------------------------------- the picture: log of error over log of step
-picture = Image.new("RGB", (960, 640), (24, 24, 24))
+picture = Image.new("RGB", (960, 680), (24, 24, 24))
 draw, font = ImageDraw.Draw(picture), ImageFont.load_default(size=18)
-draw.text((98, 12), "relative error of the slope, over the step s of the differences", fill="white", font=font)
 for power in range(-16, 1, 2):
     draw.line((98, 50 - 34 * power, 920, 50 - 34 * power), fill=(60, 60, 60))
     draw.text((30, 40 - 34 * power), f"1e{power:+d}", fill="grey", font=font)
     if power >= -10:
         draw.text((980 + 82 * power, 612), f"1e{power:+d}", fill="grey", font=font)
+draw.text((98, 14), "relative error", fill="white", font=font)
+draw.text((920, 645), "step s of the differences", fill="white", font=font, anchor="ra")
 colours = ["tomato", "gold", "violet", "limegreen"]
 for k, (name, error) in enumerate(errors.items()):
     points = np.stack([1000 + 82 * np.log10(steps), 50 - 34 * np.log10(error + 1e-17)], axis=1)  # (S, 2)
     draw.line(points.ravel().tolist(), fill=colours[k], width=4, joint="curve")
-    draw.text((110, 440 + 28 * k), f"{name}: {error.min():.0e} at best", fill=colours[k], font=font)
+    draw.text((110, 462 + 21 * k), f"{name}: {error.min():.0e} at best", fill=colours[k], font=font)
     print(f"{name}: relative error {error.min():.1e} at best")
-write_png(folder / "2_lstm_gradient.png", np.asarray(picture))
+title = "Is the gradient written by hand right? Differences come close to it, and no step helps a wrong one"
+write_png(folder / "2_lstm_gradient.png", labelled(np.asarray(picture), title))
 print(folder / "2_lstm_gradient.png")

@@ -13,7 +13,8 @@ import sys
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+import threadpoolctl
+from labels import labelled
 
 from minidraw.data.strokes import strokes
 from minidraw.model.latent import LatentTrace, divergence, sample, sample_backward
@@ -24,6 +25,7 @@ from minidraw.pictures.writers import write_png
 folder = Path(sys.argv[1] if len(sys.argv) > 1 else ".")
 steps = int(sys.argv[2]) if len(sys.argv) > 2 else 1000
 B, P, E, D, Z = 100, 28 * 28, 200, 200, 20  # images a step, pixels, hidden units of encoder and decoder, latents
+threadpoolctl.threadpool_limits(1, "blas")  # one core: more would only wait for each other, so small are the matrices
 rng = np.random.default_rng(0)
 images = strokes(5000)[0].reshape(-1, P) / 255  # (5000, P) in [0, 1]
 
@@ -75,11 +77,9 @@ for n in range(steps + 1):
         print(f"step {n}: reconstruction {nats[0]:.1f} + KL {nats[1]:.1f} nats per image")
     x = images[rng.integers(len(images), size=B)]  # (B, P)
     step(x, rng.standard_normal((B, Z)), rate=0.02)  # noise is fresh at every step and for every image
-rows["from the prior"] = decode(rng.standard_normal((B, Z)))[2]
+rows["new, from z ~ N(0, 1)"] = decode(rng.standard_normal((B, Z)))[2]
 
 digits = sheet(np.concatenate([row[:14] for row in rows.values()]).reshape(-1, 1, 28, 28), columns=14)
-picture = Image.fromarray(np.pad(digits, ((0, 0), (210, 0), (0, 0)), constant_values=30))
-for k, title in enumerate(rows):
-    ImageDraw.Draw(picture).text((10, 34 + 86 * k), title, fill="white", font=ImageFont.load_default(size=20))
-write_png(folder / "3_variational_step.png", np.asarray(picture))
+title = "One glimpse learns: images, what becomes of them (reconstruction + KL in nats per image), and new ones"
+write_png(folder / "3_variational_step.png", labelled(digits, title, rows=list(rows)))
 print(folder / "3_variational_step.png")

@@ -1,8 +1,9 @@
 """A network drawing, glimpse by glimpse, with a box where it writes and another where it looks (figures 1, 5 and 10).
 
-One learns to see what attention does. First from nothing: a sample from the prior (eqs 13-16), red boxes where each
-patch is written. Then given images again (eqs 3-8): green boxes where the network looks, red ones where it writes. A
-thick line is a blurry window. The network comes with the package if there is one, else a small one is trained.
+One learns to see what attention does. First from nothing: a sample from the prior (eqs 13-16), orange boxes where each
+patch is written. Then given images again (eqs 3-8): blue boxes where the network looks, orange ones where it writes. A
+thick line is a blurry window. What is shown is ink: how bright a pixel is times how much was written on it, so that one
+does not see the canvas that it starts from, a mean image. The network comes with the package, or is trained here.
 
     python examples/5_drawing_gif.py [FOLDER] [STEPS]     writes FOLDER/5_drawing.gif, 5_redrawing.gif and 5_strip.png
 
@@ -10,58 +11,58 @@ With STEPS a new network is trained in any case, for so many steps.
 """
 
 import sys
-import tempfile
 from pathlib import Path
 
 import numpy as np
+from labels import labelled
 
-from minidraw import data
+import minidraw
 from minidraw.data.strokes import strokes
-from minidraw.pictures.sheets import filmstrip, sequence_frames
+from minidraw.pictures.ink import shown
+from minidraw.pictures.saving import moving
+from minidraw.pictures.sheets import chosen_glimpses, column_names, filmstrip
 from minidraw.pictures.writers import write_gif, write_png
-from minidraw.presets import preset
-from minidraw.training import checkpoints
-from minidraw.training.trainer import Trainer
+from minidraw.training.checkpoints import pretrained
 
 folder = Path(sys.argv[1] if len(sys.argv) > 1 else ".")
 steps = int(sys.argv[2]) if len(sys.argv) > 2 else None
 
-
-def train(steps):
-    """Train a small network on `strokes` and return it: what `python -m minidraw.train` does, from Python."""
-    changes = {"glimpses": 8, "latent_size": 16, "batch_size": 32, "warmup": 50, "averaging": 0.99}  # for a short run
-    changes |= {"glimpse_warmup": 0.0, "learning_rate": 3e-3}  # all glimpses from the first update
-    experiment = preset("strokes").replace(**changes, steps=steps, log_every=100, validation_images=100)
-    with tempfile.TemporaryDirectory() as run:  # a run leaves a folder; of it we want the checkpoint alone
-        Trainer(experiment, experiment.build(), data.load("strokes"), run).run()
-        return checkpoints.load(run).network()
-
-
-known = {name: checkpoints.load(name).experiment for name in checkpoints.pretrained()}
-names = [name for name, e in known.items() if e.network == "draw" and e.model.image_shape == (1, 28, 28)]
+known = {name: minidraw.load(name, threads=1) for name in pretrained()}
+names = [name for name, model in known.items() if model.name == "draw" and model.config.image_shape == (1, 28, 28)]
 if names and steps is None:
     print(f"the network {names[0]}, which comes with the package")
-    model = checkpoints.load(names[0]).network()
+    model = known[names[0]]
 else:
-    model = train(steps or 1200)
+    sizes = {"glimpses": 8, "write_size": 9, "enc_size": 64, "dec_size": 96, "latent_size": 12}
+    training = {"batch_size": 32, "learning_rate": 8e-3, "warmup": 50, "glimpse_warmup": 0.0, "averaging": 0.99}
+    model = minidraw.fit("strokes", steps=steps or 700, threads=1, **sizes, **training)
+T = model.config.glimpses
+
+
+def film(name, drawing, seen, fps, **options):
+    """Write a GIF: the empty canvas, every glimpse with its boxes, and what came out; a title tells which it is."""
+    titles = ["before the first glimpse", *(f"glimpse {t} of {T}: {seen}" for t in range(1, T + 1)), "what came out"]
+    pictures = moving(drawing, write=drawing.write, read=drawing.read, **options)
+    write_gif(folder / name, [labelled(*each) for each in zip(pictures, titles, strict=True)], fps)
+
 
 # From nothing: `draw` gives the canvas after every glimpse, (T, n, C, H, W), and the windows it was written through.
-drawing = model.draw(32, seed=3)
-write_gif(folder / "5_drawing.gif", sequence_frames(drawing.frames, write=drawing.write, columns=8), fps=6)
+film("5_drawing.gif", model.draw(32, seed=3), "the orange box is where it writes", fps=6, columns=8)
 
 # Given images: `redraw` also tells where it looked. They are new to the network: another seed makes other digits.
 pixels, _ = strokes(6, seed=87)
 images = pixels / 255  # (n, C, H, W) in [0, 1]
-noise = np.random.default_rng(0).standard_normal((model.config.glimpses, len(images), model.config.latent_size))
-again = model.redraw(images, noise)
-windows = {"write": again.write, "read": again.read}
-pictures = sequence_frames(again.frames, **windows, originals=images, columns=3, scale=4)
-write_gif(folder / "5_redrawing.gif", pictures, fps=3)
+again = model.redraw(images)
+film("5_redrawing.gif", again, "blue: where it looks, orange: where it writes", 3, originals=images, columns=3, scale=4)
 
-# The same on paper: a row an image, first the image itself, then the canvas after some of the glimpses.
-write_png(folder / "5_strip.png", filmstrip(again.frames, **windows, originals=images, steps=8, scale=4))
+# The same on paper: a row an image, first the image itself, then the ink after some of the glimpses.
+some = chosen_glimpses(T, 8)
+boxes = {"write": again.write, "read": again.read}
+strip = filmstrip(shown(again).frames, **boxes, originals=images, steps=some, scale=4, numbers=False)
+title = f"An image, and how it is drawn again, after glimpses 1 to {T}. Blue: where it looks, orange: where it writes"
+write_png(folder / "5_strip.png", labelled(strip, title, columns=column_names(T, some, originals=True)))
 
-blank = model.params["canvas0"].reshape(images.shape[1:])  # in logits
-errors = [np.abs(frame - images).mean() for frame in (1 / (1 + np.exp(-blank)), again.frames[-1])]
+errors = [np.abs(frame - images).mean() for frame in (again.start, again.frames[-1])]
 print(f"mean error of a pixel: {errors[0]:.3f} before the first glimpse, {errors[1]:.3f} after the last")
+print("for such a GIF without a title one line is enough: model.draw(32).save('drawing.gif')")
 print(*(folder / name for name in ("5_drawing.gif", "5_redrawing.gif", "5_strip.png")), sep="\n")
