@@ -1,5 +1,6 @@
 """Programs around minidraw that no user of it needs, run from the repository's root as python -m tools.NAME.
 
+api_page        write docs/api.md from the docstrings
 bench           how fast minidraw is, beside JAX, PyTorch and the matrix products alone
 export_weights  keep of a run's checkpoint only what drawing and evaluating need
 fuzz            throw damaged and hostile files at every loader

@@ -110,7 +110,7 @@ def test_a_status_of_the_library_is_an_error(xp, library):
         xp.matmul(xp.zeros((M, K), "f4"), xp.zeros((K, N), "f4"))
 
 
-@pytest.mark.skipif(importlib.util.find_spec("cupy") is None, reason="no CuPy: pip install 'minidraw[cuda13]'")
+@pytest.mark.skipif(importlib.util.find_spec("cupy") is None, reason="no CuPy: pip install 'cupy-cuda13x[ctk]'")
 def test_the_library_itself_has_these_functions():
     import cupy
 

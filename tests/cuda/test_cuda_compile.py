@@ -17,7 +17,7 @@ STATE = {"current", "capturing", "refuses", "ask", "in_use"}  # the stand-in's o
 @pytest.fixture(scope="module")
 def nvrtc():
     if importlib.util.find_spec("cupy") is None:
-        pytest.skip("no CuPy: pip install 'minidraw[cuda13]'")
+        pytest.skip("no CuPy: pip install 'cupy-cuda13x[ctk]'")
     from cupy.cuda import nvrtc
 
     try:
@@ -61,7 +61,7 @@ def test_float_kernels_compute_in_float_and_what_is_written_is_read_again(nvrtc)
 
 
 def test_cupy_has_what_the_stand_in_has():
-    cupy = pytest.importorskip("cupy", reason="no CuPy: pip install 'minidraw[cuda13]'")
+    cupy = pytest.importorskip("cupy", reason="no CuPy: pip install 'cupy-cuda13x[ctk]'")
     for name in vars(strictcuda.Module.cuda).keys() - {"runtime"}:
         ours, theirs = getattr(strictcuda.Module.cuda, name), getattr(cupy.cuda, name)
         if isinstance(ours, type) and ours.__module__ == strictcuda.__name__:

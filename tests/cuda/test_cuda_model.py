@@ -94,6 +94,6 @@ def test_a_part_of_cuda_is_missing(monkeypatch):
         raise ImportError("libcublas.so.13: cannot open shared object file")
 
     monkeypatch.setattr("minidraw.cuda.blas.load", load)
-    with pytest.raises(UserError, match=r"CuPy lacks a part of CUDA \(libcublas.*pip install 'minidraw\[cuda13\]'"):
+    with pytest.raises(UserError, match=r"CuPy lacks a part of CUDA \(libcublas.*pip install 'cupy-cuda13x\[ctk\]' "):
         array_module("cupy")
     assert array_module("auto") is np

@@ -13,7 +13,7 @@ PROSE = "\n".join("".join(cell["source"]) for cell in CELLS if cell["cell_type"]
 
 
 def test_every_cell_runs(monkeypatch, tmp_path):
-    pytest.importorskip("autograd", reason="autograd is missing: pip install 'minidraw[test]'")
+    pytest.importorskip("autograd", reason="autograd is missing: pip install autograd")
     monkeypatch.chdir(tmp_path)
     names = {}
     for number, cell in enumerate(CODE):

@@ -26,7 +26,7 @@ pytestmark = pytest.mark.usefixtures("small_strokes")
 BESIDE = Path(sys.executable).with_name("mpiexec")
 MPIEXEC = str(BESIDE) if BESIDE.exists() else shutil.which("mpiexec")
 MISSING = [name for name, found in (("mpi4py", importlib.util.find_spec("mpi4py")), ("mpiexec", MPIEXEC)) if not found]
-mpi = pytest.mark.skipif(bool(MISSING), reason=f"no {' and no '.join(MISSING)}: pip install 'minidraw[mpi]'")
+mpi = pytest.mark.skipif(bool(MISSING), reason=f"no {' and no '.join(MISSING)}: pip install mpi4py mpich")
 
 
 def launch(size: int, *arguments, before: str = "") -> subprocess.Popen:

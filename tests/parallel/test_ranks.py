@@ -266,7 +266,7 @@ def test_what_is_missing_under_a_launcher_is_told_once(tmp_path, monkeypatch, ca
     monkeypatch.setattr(ranks, "PATIENCE", 0)
     monkeypatch.setenv(names[1], "2")
     other = types.SimpleNamespace(MPI=types.SimpleNamespace(COMM_WORLD=types.SimpleNamespace(size=1)))
-    for module, words in ((None, "pip install 'minidraw[mpi]'"), (other, "of the 2 processes started mpi4py sees 1")):
+    for module, words in ((None, "pip install mpi4py mpich"), (other, "of the 2 processes started mpi4py sees 1")):
         monkeypatch.setitem(sys.modules, "mpi4py", module)
         for rank in ("0", "1"):
             monkeypatch.setenv(names[0], rank)
