@@ -127,7 +127,6 @@ class Workers:
         To close a pipe writes what is left in its buffer, so that goes to nowhere first.
         """
         if self.processes:
-            self._end.detach()
             with open(os.devnull, "r+") as nowhere:
                 for process in self.processes:
                     for pipe in (process.stdin, process.stdout):

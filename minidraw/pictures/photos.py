@@ -9,8 +9,8 @@ import warnings
 from collections.abc import Iterator
 
 import numpy as np
+import scipy  # what is used of it is imported then: it takes a third of a command's start
 from PIL import Image
-from scipy import ndimage
 
 from ..backend import to_host
 from ..data.folder.listing import formats
@@ -83,12 +83,12 @@ def read_digit(path: str) -> tuple[np.ndarray, str]:
     ink, kind = found
     rows, columns = (np.flatnonzero(ink.any(axis=axis)) for axis in (1, 0))
     side = max(rows[-1] - rows[0], columns[-1] - columns[0]) + 1  # pixels of the picture that become BOX
-    width = 4 * float(ndimage.distance_transform_edt(ink)[ink].mean())  # of a line: a pixel's mean way out is a quarter
+    width = 4 * float(scipy.ndimage.distance_transform_edt(ink)[ink].mean())  # of a line: a pixel lies a quarter inside
     thicker = max(0.0, STROKE / BOX * side - width)
     margin = int(np.ceil(thicker / 2))
     ink = np.pad(ink, margin)[rows[0] : rows[-1] + 2 * margin + 1, columns[0] : columns[-1] + 2 * margin + 1]
     if thicker:
-        ink = ndimage.distance_transform_edt(~ink) <= thicker / 2
+        ink = scipy.ndimage.distance_transform_edt(~ink) <= thicker / 2
     done = f"a {kind} figure found" + (", thickened" if thicker else "") + ", placed as in MNIST"
     return centred(ink)[None], done
 
@@ -110,7 +110,7 @@ def find_figure(picture: Image.Image) -> tuple[np.ndarray, str] | None:
     rows, columns = np.indices(rough.shape).reshape(2, -1)
     slope = np.stack([rows, columns, np.ones_like(rows)], axis=1)
     plane = (slope @ np.linalg.lstsq(slope, rough.ravel())[0]).reshape(rough.shape).astype(np.float32)
-    rough = plane + ndimage.median_filter(rough - plane, size=ROUGH // 2 + 1, mode="reflect")
+    rough = plane + scipy.ndimage.median_filter(rough - plane, size=ROUGH // 2 + 1, mode="reflect")
     ground = np.asarray(Image.fromarray(rough).resize(large.size, Image.Resampling.BILINEAR))
     grey = np.asarray(large, np.float32) / 255
     contrasts = {"dark": (ground - grey) / np.maximum(ground, 0.1), "light": grey - ground}
@@ -125,7 +125,7 @@ def find_figure(picture: Image.Image) -> tuple[np.ndarray, str] | None:
 
 def pieces(contrast: np.ndarray, threshold: float) -> np.ndarray:
     """Return where `contrast` (rows, columns) is above the threshold, without what does not count (see find_figure)."""
-    labels, count = ndimage.label(contrast > threshold, np.ones((3, 3)))  # also corner to corner
+    labels, count = scipy.ndimage.label(contrast > threshold, np.ones((3, 3)))  # also corner to corner
     ink = np.bincount(labels.ravel(), contrast.ravel(), count + 1)  # of every piece
     ink[0] = 0
     inside = ink.copy()

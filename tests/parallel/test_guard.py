@@ -3,6 +3,7 @@
 import copy
 import os
 import threading
+import types
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -167,6 +168,19 @@ def test_a_fork_while_another_thread_computes():
     free.set()
     thread.join()
     assert np.array_equal(found, expected)
+
+
+def test_what_was_not_sent_yet_when_a_process_forked_is_not_sent_twice():
+    """A buffer of the parent is one of the child, too."""
+    reader, writer = os.pipe()
+    model = network(DRAWS[0], 2)
+    half = types.SimpleNamespace(stdin=os.fdopen(writer, "w"), stdout=os.fdopen(os.dup(reader)))
+    half.stdin.write("half an order")
+    model._workers.processes = [half]
+    model._workers.forget()
+    with os.fdopen(reader) as file:
+        assert file.read() == ""
+    assert half.stdin.closed and half.stdout.closed and model._workers.processes == []
 
 
 @needs_fork
