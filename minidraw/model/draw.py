@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..backend import Array, to_host
+from ..backend import Array, to_device, to_host
 from ..errors import UserError
 from ..parallel.guard import blas_threads
 from ..parallel.shard import Shard
@@ -153,18 +153,15 @@ class DRAW(Network):
 
     def generate(self, n: int, seed: int = 0) -> np.ndarray:
         """Draw `n` images from the prior (eqs 13-16): (T, n, C, H, W) on the host, in [0, 1]."""
-        return self.draw(n, seed).frames
+        return self._drawing(None, self._prior(n, seed), inked=False).frames
 
     def draw(self, n: int, seed: int = 0) -> Drawing:
         """Draw `n` images from the prior and tell where every glimpse was written."""
-        if n < 1:
-            raise UserError(f"the number of images must be 1 or more, not {n}")
-        noise = np.random.default_rng(seed).standard_normal((self.config.glimpses, n, self.config.latent_size))
-        return self.draw_latents(noise.astype(self.dtype))
+        return self._drawing(None, self._prior(n, seed))
 
     def reconstruct(self, x: Array, noise: Array | None = None, seed: int = 0) -> np.ndarray:
         """Draw given images x (B, C, H, W) again: (T, B, C, H, W) on the host, in [0, 1]."""
-        return self.redraw(x, noise, seed).frames
+        return self._drawing(*self._checked(x, noise, seed), inked=False).frames
 
     def redraw(self, x: Array, noise: Array | None = None, seed: int = 0) -> Drawing:
         """Draw given images again and tell where every glimpse looked and wrote."""
@@ -180,7 +177,7 @@ class DRAW(Network):
 
     def decode(self, z: Array) -> np.ndarray:
         """Draw from latents z (T, n, Z) (eqs 14-16), be they from `encode` or anywhere: (T, n, C, H, W) on the host."""
-        return self.draw_latents(z).frames
+        return self._drawing(None, self._checked_steps("latents", z, "n"), inked=False).frames
 
     def draw_latents(self, z: Array) -> Drawing:
         """Draw from latents z (T, n, Z) and tell where every glimpse was written."""
@@ -194,22 +191,31 @@ class DRAW(Network):
             with self._guard, blas_threads(self.threads):
                 yield chunk, self._shard.draw(self.params, None if x is None else x[chunk], noise[:, chunk])
 
-    def _drawing(self, x: Array | None, noise: Array) -> Drawing:
-        """Draw images again, or from the latents `noise` where x is None."""
+    def _drawing(self, x: Array | None, noise: Array, inked: bool = True) -> Drawing:
+        """Draw images again, or from the latents `noise` where x is None; its ink only if it is `inked`."""
         config, (T, n, _) = self.config, noise.shape
-        frames, ink = np.empty((2, T, n, *config.image_shape), self.dtype)
+        frames = np.empty((T, n, *config.image_shape), self.dtype)
+        ink = np.empty_like(frames) if inked else None
         z = np.empty(noise.shape, self.dtype)
         sizes = {"write": config.write_size, "read": None if x is None else config.read_size}
         seen = {name: np.empty((T, n, 5)) for name, N in sizes.items() if N is not None}
         for chunk, trace in self._traces(x, noise):
             frames[:, chunk] = to_host(trace.mean[1:]).reshape(T, -1, *config.image_shape)
-            ink[:, chunk] = to_host(self._shard.ink(trace)).reshape(T, -1, *config.image_shape)
+            if inked:
+                ink[:, chunk] = to_host(self._shard.ink(trace)).reshape(T, -1, *config.image_shape)
             z[:, chunk] = to_host(trace.z)
             start = to_host(trace.mean[0, 0]).reshape(config.image_shape)
             for name, window in seen.items():
                 window[:, chunk] = to_host(getattr(trace, name).window)
         placed = {name: windows(window, config.image_shape, sizes[name]) for name, window in seen.items()}
         return Drawing(frames, placed.get("write"), placed.get("read"), z, ink, start)
+
+    def _prior(self, n: int, seed: int) -> Array:
+        """Return latents (T, n, Z) drawn from the prior (eq. 13)."""
+        if n < 1:
+            raise UserError(f"the number of images must be 1 or more, not {n}")
+        noise = np.random.default_rng(seed).standard_normal((self.config.glimpses, n, self.config.latent_size))
+        return to_device(noise.astype(self.dtype), self.xp, self.dtype)
 
     def _checked(self, x: Array, noise: Array | None, seed: int = 0) -> tuple[Array, Array]:
         """Return x as (B, C·H·W) and noise (T, B, Z), where there is none that of the seed, in the model's dtype."""

@@ -53,6 +53,7 @@ class Network(ABC):
         if dtype not in ("float32", "float64"):
             raise unknown("dtype", dtype, ["float32", "float64"])
         self.config, self.xp, self.dtype = config, array_module(backend, precision), np.dtype(dtype)
+        self.origin: Any = None  # how and of what data it was trained, which a checkpoint keeps (checkpoints.py)
         self.threads = cores() if threads is None else threads
         if self.threads < 1:
             raise UserError(f"threads must be 1 or more, not {threads}")

@@ -5,10 +5,10 @@ that was forked has the lock as it happened to be, and the pipes of its parent's
 """
 
 import contextlib
-import functools
 import os
 import threading
 import weakref
+from collections.abc import Iterator
 from typing import Any
 
 import threadpoolctl
@@ -54,6 +54,7 @@ _GUARDS: weakref.WeakSet[Guard] = weakref.WeakSet()
 
 def _begin_all() -> None:
     """Begin anew in a process that was just forked."""
+    _BLAS.begin()
     for guard in list(_GUARDS):
         guard.begin()
         if (forked := guard.forked()) is not None:
@@ -64,11 +65,38 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_begin_all)
 
 
-@functools.cache
-def _blas() -> threadpoolctl.ThreadpoolController:
-    return threadpoolctl.ThreadpoolController().select(user_api="blas")
+class _BlasThreads:
+    """How many threads BLAS uses, one number for the process."""
+
+    def __init__(self):
+        self.lock, self.limiter, self.controller = threading.Lock(), None, None
+
+    @contextlib.contextmanager
+    def limit(self, threads: int) -> Iterator[None]:
+        """Let BLAS use so many threads in a block, unless another block is open, which has decided that already.
+
+        Who has set the number sets it back. If each block did, the last to end would set back what the first had set.
+        """
+        with self.lock:
+            if self.controller is None:
+                self.controller = threadpoolctl.ThreadpoolController().select(user_api="blas")
+            mine = None if self.limiter else self.controller.limit(limits=threads)
+            self.limiter = self.limiter or mine
+        if mine is None:
+            yield
+            return
+        try:
+            with mine:
+                yield
+        finally:
+            self.limiter = None
+
+    def begin(self) -> None:
+        """Begin anew in a process that was just forked, maybe by one thread inside a block of another."""
+        if self.limiter:
+            self.limiter.restore_original_limits()
+        self.lock, self.limiter = threading.Lock(), None
 
 
-def blas_threads(threads: int) -> contextlib.AbstractContextManager:
-    """Let BLAS use so many threads in a block; the process has one number, which the first of several blocks sets."""
-    return _blas().limit(limits=threads)
+_BLAS = _BlasThreads()
+blas_threads = _BLAS.limit

@@ -59,7 +59,15 @@ class Views(dict):
         self.update(other)
         return self
 
-    pop, popitem, clear = MutableMapping.pop, MutableMapping.popitem, MutableMapping.clear
+    def pop(self, name: str, *_: Any) -> Any:
+        """Raise UserError: none goes."""
+        del self[name]
+
+    def popitem(self) -> Any:
+        """Raise UserError: none goes."""
+        del self[next(iter(self))]
+
+    clear = popitem
     setdefault = MutableMapping.setdefault
 
     def __reduce__(self) -> tuple:

@@ -122,17 +122,11 @@ class Workers:
             self.processes = []
 
     def forget(self) -> None:
-        """Let go of the workers in a process that was forked: they are its parent's, whose ends of the pipes stay open.
-
-        To close a pipe writes what is left in its buffer, so that goes to nowhere first.
-        """
-        if self.processes:
-            with open(os.devnull, "r+") as nowhere:
-                for process in self.processes:
-                    for pipe in (process.stdin, process.stdout):
-                        os.dup2(nowhere.fileno(), pipe.fileno())
-                        pipe.close()
-                    process.returncode = 0  # there is nothing to wait for
+        """Let go of the workers in a process that was forked: they are its parent's, whose pipes stay open."""
+        for process in self.processes:
+            process.stdin.close()
+            process.stdout.close()
+            process.returncode = 0  # there is nothing to wait for
         self.processes = []
 
     def _launch(self, count: int) -> None:
@@ -141,10 +135,11 @@ class Workers:
         program = f"import sys; sys.path[0] = {package!r}; from minidraw.parallel.worker import serve; serve()"
         command = [sys.executable, "-c", program]
         # A session of their own: Ctrl-C is for this process alone, which then ends them by closing their input.
+        # No buffers: a process that is forked has a copy of what is in them, and of their locks.
         pipes: dict[str, Any] = {
             "stdin": subprocess.PIPE,
             "stdout": subprocess.PIPE,
-            "text": True,
+            "bufsize": 0,
             "start_new_session": True,
         }
         self.processes = []
@@ -178,15 +173,16 @@ class Workers:
         self.images = images
 
     def _tell(self, process: subprocess.Popen, message: dict) -> None:
+        line = json.dumps(message).encode() + b"\n"
         try:
-            process.stdin.write(json.dumps(message) + "\n")
-            process.stdin.flush()
+            while line:
+                line = line[process.stdin.write(line) :]
         except BrokenPipeError:
             self._await(process)
 
     def _await(self, process: subprocess.Popen) -> None:
         answer = process.stdout.readline()
-        if answer != "done\n":
+        if answer != b"done\n":
             self.close()
             raise WorkerDied(f"a worker process died (status {process.wait()}); is there enough memory?")
 

@@ -28,6 +28,7 @@ from ..presets import Experiment, TrainConfig, check_size
 FORMAT = "minidraw 1"
 PRETRAINED = Path(__file__).parents[1] / "pretrained"
 VECTORS = ("params", "average", "adam_mean", "adam_square")
+UNKNOWN = "unknown"  # the data of a network that no run has trained; no data set has that name
 LARGEST_HEADER = 1 << 20  # bytes
 
 
@@ -53,6 +54,7 @@ class Checkpoint:
         config = dataclasses.replace(self.experiment.model, glimpses=self.glimpses())
         model = network(config, backend, self.vectors["average"].dtype.name, threads=threads)
         model.flat_params[:] = model.xp.asarray(self.vectors["average"])
+        model.origin = self.experiment.train, self.data
         return model
 
     def glimpses(self) -> int:
@@ -82,10 +84,12 @@ def save(path: Path, checkpoint: Checkpoint) -> None:
 def save_network(path: str | os.PathLike, network: Network) -> None:
     """Write a network to a checkpoint that draws and evaluates, but does not go on with a run.
 
-    Raises UserError where it cannot be written.
+    It keeps how and of what data the network was trained, where that is known (Network.origin). Raises UserError where
+    it cannot be written.
     """
-    experiment = Experiment(network.config, TrainConfig())
-    save(Path(path), Checkpoint(experiment, {}, {"average": to_host(network.flat_params)}))
+    train, data = network.origin or (TrainConfig(data=UNKNOWN), {})
+    experiment = Experiment(network.config, train)
+    save(Path(path), Checkpoint(experiment, {}, {"average": to_host(network.flat_params)}, data))
 
 
 def load(path: str | os.PathLike) -> Checkpoint:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from support.networks import DRAWS, RAMS, either, examples, pair
 
-from minidraw import DRAW, RAM, DRAWConfig, UserError
+from minidraw import DRAW, RAM, DRAWConfig, UserError, evaluate
 from minidraw.model import network
 from minidraw.training import checkpoints
 
@@ -102,6 +102,7 @@ def test_parameters_on_a_device(gpu):
         (lambda p: p.update({"new": np.zeros(3)}), "unknown parameter 'new'"),
         (lambda p: p.setdefault("new", np.zeros(3)), "unknown parameter 'new'"),
         (lambda p: p.pop("decoder.b"), "decoder.b cannot be taken away"),
+        (lambda p: p.pop("decodr.b", 3), "cannot be taken away"),
         (lambda p: p.popitem(), "cannot be taken away"),
         (lambda p: p.clear(), "cannot be taken away"),
         (lambda p: p.__delitem__("decoder.b"), "cannot be taken away"),
@@ -144,6 +145,19 @@ def test_save_and_load(config, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="cannot write"):
         model.save(tmp_path / "file" / "mine.npz")
+
+
+def test_a_saved_network_does_not_claim_data_that_it_has_not_seen(tmp_path):
+    made(DRAWS[0]).save(tmp_path / "mine.npz")
+    with pytest.raises(UserError, match="this run is of 'unknown', data that a program gave it: name a data set"):
+        evaluate.main([str(tmp_path / "mine.npz")])
+
+
+def test_a_saved_network_keeps_what_is_known_of_its_data(tmp_path, trained):
+    known = checkpoints.load(trained)
+    copy.deepcopy(DRAW.load(trained)).save(tmp_path / "mine.npz")
+    again = checkpoints.load(tmp_path / "mine.npz")
+    assert known.data["fingerprint"] and again.data == known.data and again.experiment == known.experiment
 
 
 def test_double_precision_is_kept(tmp_path):

@@ -3,14 +3,17 @@
 import copy
 import os
 import threading
-import types
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+import threadpoolctl
 from support.networks import DRAWS, RAMS, examples
 
 from minidraw import DRAW, RAM, UserError
+from minidraw.parallel.guard import blas_threads
+from minidraw.parallel.workers import WorkerDied
 
 IMAGES = 16  # two shards
 needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="no os.fork on this system")
@@ -170,17 +173,50 @@ def test_a_fork_while_another_thread_computes():
     assert np.array_equal(found, expected)
 
 
-def test_what_was_not_sent_yet_when_a_process_forked_is_not_sent_twice():
-    """A buffer of the parent is one of the child, too."""
-    reader, writer = os.pipe()
-    model = network(DRAWS[0], 2)
-    half = types.SimpleNamespace(stdin=os.fdopen(writer, "w"), stdout=os.fdopen(os.dup(reader)))
-    half.stdin.write("half an order")
-    model._workers.processes = [half]
-    model._workers.forget()
-    with os.fdopen(reader) as file:
-        assert file.read() == ""
-    assert half.stdin.closed and half.stdout.closed and model._workers.processes == []
+@needs_fork
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
+def test_a_fork_while_another_thread_waits_for_a_worker():
+    """A lock of a pipe's buffer that is held then is held for ever in the child."""
+    config = DRAWS[0]
+    model, inputs = network(config, 2), examples(config, 0, IMAGES)
+    expected = model.losses(*inputs)[0]
+
+    def wait():
+        with model._guard, pytest.raises(WorkerDied):
+            model._workers._await(model._workers.processes[0])  # it has no order, and says nothing
+
+    thread = threading.Thread(target=wait)
+    thread.start()
+    time.sleep(0.2)
+    found = in_child(lambda: model.losses(*inputs)[0])
+    model._workers.processes[0].kill()
+    thread.join()
+    assert np.array_equal(found, expected) and np.array_equal(model.losses(*inputs)[0], expected)
+
+
+def blas():
+    """Return how many threads BLAS uses."""
+    return {library["num_threads"] for library in threadpoolctl.threadpool_info() if library["user_api"] == "blas"}
+
+
+@needs_fork
+def test_the_number_of_blas_threads_is_set_back(monkeypatch):
+    """Whatever the order in which blocks of several threads begin and end, and in a forked process."""
+    with threadpoolctl.threadpool_limits(2, "blas"):
+        if blas() != {2}:
+            pytest.skip(f"BLAS cannot be told to use two threads here: {blas()}")
+    before = blas()
+    first, second = blas_threads(1), blas_threads(1)
+    with ThreadPoolExecutor(1) as one, ThreadPoolExecutor(1) as other:
+        one.submit(first.__enter__).result()
+        other.submit(second.__enter__).result()
+        assert blas() == {1}
+        one.submit(first.__exit__, None, None, None).result()
+        other.submit(second.__exit__, None, None, None).result()
+    assert blas() == before
+    with blas_threads(1):
+        assert set(in_child(lambda: np.array([*blas()], float))) == before
+    assert blas() == before
 
 
 @needs_fork
