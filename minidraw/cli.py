@@ -127,7 +127,7 @@ def load_data(options: argparse.Namespace, checkpoint: Checkpoint, tell: bool = 
     Where the images are not those that it was trained on, that is said on stderr; with `tell`, also what they are.
     """
     train, shape = checkpoint.experiment.train, checkpoint.experiment.model.image_shape
-    data = load_known(options.data, train.data, options.data_dir, train.seed)
+    data = load_known(options.data, train.data, options.data_dir, train.seed, shape)
     if tuple(data.test.shape) != shape:
         raise UserError(
             f"the images of {data.name} are {tuple(data.test.shape)}, but this network is for {shape}; "
@@ -144,14 +144,19 @@ def load_data(options: argparse.Namespace, checkpoint: Checkpoint, tell: bool = 
     return renumbered(data, tuple(classes)) if classes and checkpoint.experiment.network == RAM.name else data
 
 
-def load_known(given: str | None, recorded: str, data_dir: str | None, seed: int) -> Dataset:
-    """Return the data set that is given, or else the recorded one. Raises UserError where that is not to be found."""
+def load_known(
+    given: str | None, recorded: str, data_dir: str | None, seed: int, shape: tuple[int, int, int] | None = None
+) -> Dataset:
+    """Return the data set that is given, or else the recorded one, for a network of images of `shape` if that is known.
+
+    Raises UserError where it is not to be found.
+    """
     if given is None and not data_sets.is_known(recorded):
         raise UserError(f"this run is of {recorded!r}, data that a program gave it: name a data set with --data")
     if given is None and recorded.startswith(PREFIX) and not parse(recorded)[0].exists():
         way = f"{PREFIX}PATH{parse(recorded)[1].text()}"
         raise UserError(f"this run is of {recorded}, which is not there any more: say where it is, --data '{way}'")
-    return data_sets.load(given or recorded, data_dir, seed=seed)
+    return data_sets.load(given or recorded, data_dir, seed=seed, shape=shape)
 
 
 def given_images(options: argparse.Namespace, checkpoint: Checkpoint, network: DRAW, count: int) -> np.ndarray:
@@ -187,7 +192,7 @@ def size(options: argparse.Namespace, drawings: int, config: DRAWConfig | RAMCon
 
 def check_out(options: argparse.Namespace, size: Size) -> None:
     """Raise UserError, before any work is done, for an --out of no known kind, or one that would be too large."""
-    saving.check(options.out, size, options.scale, options.strip, options.latents)
+    saving.check(options.out, size, options.scale, options.strip, options.latents, options.fps)
 
 
 def write_drawing(options: argparse.Namespace, drawing: Drawing, originals: np.ndarray | None = None) -> None:

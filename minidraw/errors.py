@@ -45,6 +45,14 @@ def unknown(kind: str, name: str, choices: Iterable[str]) -> UserError:
     "unknown preset 'minst'; did you mean 'mnist'? There are: mnist, svhn"
     """
     choices = sorted(choices)
-    near = difflib.get_close_matches(name, choices, n=1, cutoff=0.5)
-    hint = f"; did you mean {near[0]!r}?" if near else "."
-    return UserError(f"unknown {kind} {name!r}{hint} There are: {', '.join(choices)}")
+    return UserError(f"unknown {kind} {name!r}{nearest(name, choices) or '.'} There are: {', '.join(choices)}")
+
+
+def nearest(name: str, choices: Iterable[str]) -> str:
+    """Return a question for the one of `choices` that is most like `name`, "" if none is.
+
+    >>> nearest("minst", ["mnist", "svhn"])
+    "; did you mean 'mnist'?"
+    """
+    near = difflib.get_close_matches(name, sorted(choices), n=1, cutoff=0.5)
+    return f"; did you mean {near[0]!r}?" if near else ""

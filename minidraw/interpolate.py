@@ -7,12 +7,9 @@ With --morph the curve goes on to the first image again; a picture shows the dra
 one after the other, and arrays hold them glimpse by glimpse.
 """
 
-from pathlib import Path
-
 import numpy as np
 
 from .cli import Parser, check_out, drawing_network, given_images, run, size, whole, write_drawing
-from .errors import UserError
 from .model.draw import draw_noise
 from .model.latent import between
 from .pictures import arrays, saving
@@ -39,13 +36,19 @@ def parser() -> Parser:
 def main(arguments: list[str]) -> int:
     """Draw as the arguments say; what was written goes to standard output."""
     options = parser().parse_args(arguments)
-    ending = Path(options.out).suffix.lower()
-    if options.morph and ending in saving.STILL:
-        raise UserError("--morph makes a moving picture: let --out end in .gif or .mp4")
+    pictured = options.morph and saving.ending(options.out) not in arrays.ENDINGS  # a morph, and not its arrays
+    if pictured:
+        saving.check_moving(options.out)
     checkpoint = checkpoints.load(options.checkpoint)
+    config = checkpoint.experiment.model
     options.columns = options.columns or options.steps
-    count = (len(options.images) or options.n or COUNT) * options.steps
-    check_out(options, size(options, count, checkpoint.experiment.model))
+    ends = len(options.images) or options.n or COUNT
+    count = ends * (options.steps - 1) if options.morph else max(1, ends - 1) * options.steps
+    if pictured:  # one drawing at a time, of all of which the network keeps every glimpse
+        arrays.check_arrays(count, config.glimpses, config.image_shape)
+        check_out(options, saving.morph_size(count, config.image_shape))
+    else:
+        check_out(options, size(options, count, config))
     network = drawing_network(options, checkpoint)
     rng = np.random.default_rng([options.seed, 0])
     if options.images or options.test or options.data or options.data_dir:
@@ -60,7 +63,7 @@ def main(arguments: list[str]) -> int:
     else:
         path = between(z, options.steps)
     drawing = network.draw_latents(path)
-    if options.morph and ending not in arrays.ENDINGS:
+    if pictured:
         print(saving.morph(drawing, options.out, options.scale, options.fps))
     else:
         write_drawing(options, drawing)

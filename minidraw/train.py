@@ -67,11 +67,14 @@ def train(options: argparse.Namespace, ranks: Ranks) -> int:
         recorded = plan.resumed.experiment.train.data
         if options.preset and named.train.data != recorded and not options.data:
             raise UserError(f"the run in {plan.folder} is of {recorded}, not of {options.preset}")
+        if options.preset and named.network != (network := plan.resumed.experiment.network):
+            raise UserError(f"the run in {plan.folder} trains {network.upper()}, not {named.network.upper()}")
     experiment = plan.experiment()
     if not ranks.rank and sys.stderr.isatty():  # making strokes takes some seconds
         print(f"preparing {plan.changes.get('data') or experiment.train.data}", file=sys.stderr, flush=True)
     with ranks.first_alone():
-        data = load_known(plan.changes.get("data"), experiment.train.data, options.data_dir, experiment.train.seed)
+        known = experiment.train.data, options.data_dir, experiment.train.seed
+        data = load_known(plan.changes.get("data"), *known, plan.needed_shape())
     ranks.choose_device(options.backend)
     trainer = plan.trainer(
         experiment, data, ranks, options.backend, options.threads or ranks.threads, options.precision
@@ -110,7 +113,9 @@ def choose_folder(options) -> Path:
 
     Raises UserError if it holds a run already, or, with --resume, if it holds none.
     """
-    base = Path("runs") / (options.preset or "strokes")
+    start = Path(options.init or "strokes")
+    begun = start.parent.name if start.name == "checkpoint.npz" else start.stem
+    base = Path("runs") / (options.preset or (f"from-{begun}" if options.init else "strokes"))
     if options.resume:
         if options.out:
             return Path(options.out)

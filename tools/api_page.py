@@ -15,6 +15,7 @@ from typing import Any
 import minidraw
 import minidraw.data
 from minidraw.cli import run
+from minidraw.errors import UserError
 from minidraw.files import write_atomic
 from minidraw.model.network import Network
 from minidraw.model.windows import Windows
@@ -115,6 +116,8 @@ def fields_of(thing: type) -> str:
 
 def main(arguments: list[str]) -> int:
     """Write the page."""
+    if len(arguments) > 1 or any(argument.startswith("-") for argument in arguments):
+        raise UserError("usage: python -m tools.api_page [OUT]")
     path = Path(arguments[0]) if arguments else PAGE
     write_atomic(path, page().encode())
     print(path)

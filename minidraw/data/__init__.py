@@ -22,25 +22,34 @@ from ..errors import UserError, unknown
 from . import binarized_mnist, cifar10, cluttered, folder, mnist, strokes, svhn, svhn_cropped, two_digits
 from .folder.memory import from_arrays
 from .images import Dataset, Images, mean_image
+from .known import LOADERS as _LOADERS
+from .known import is_known
 from .places import Places
 
 __all__ = ["Dataset", "Images", "cache_folder", "from_arrays", "is_known", "load", "mean_image", "names"]
 
 
-def load(name: str, data_dir: str | None = None, seed: int = 0, download: bool = True) -> Dataset:
+def load(
+    name: str,
+    data_dir: str | None = None,
+    seed: int = 0,
+    download: bool = True,
+    shape: tuple[int, int, int] | None = None,
+) -> Dataset:
     """Return the data set `name`, with pixels in [0, 1].
 
     Official files are looked for in `data_dir`, or else in the folder that MINIDRAW_DATA names (and in its sub-folder
     `name`), then in the cache, then downloaded unless `download` is false or MINIDRAW_OFFLINE is set. `seed` is for
     data sets that are made, not read. "folder:PATH" is a folder of anybody's pictures, or a file of arrays, see
-    folder/; arrays in memory are for `from_arrays`. Raises UserError for an unknown name, a wrong file, or files not to
-    be had.
+    folder/; pictures whose name gives no size become images of `shape` (C, H, W), where that is given and they have as
+    many channels. Arrays in memory are for `from_arrays`. Raises UserError for an unknown name, a wrong file, or files
+    not to be had.
     """
     if data_dir is not None and (name == "strokes" or name.startswith(folder.PREFIX)):
         own = f"; for your own images write --data {folder.PREFIX}{data_dir}" if name == "strokes" else ""
         raise UserError(f"{name} reads no official files: leave --data-dir {data_dir} out{own}")
     if name.startswith(folder.PREFIX):
-        return folder.load(name, cache_folder() / "folder")
+        return folder.load(name, cache_folder() / "folder", shape)
     if name not in _LOADERS and os.path.exists(name.rpartition("?")[0] or name):
         raise UserError(
             f"{name!r} is no data set but a file or folder: for the images in it write '{folder.PREFIX}{name}'"
@@ -51,11 +60,6 @@ def load(name: str, data_dir: str | None = None, seed: int = 0, download: bool =
     online = download and os.environ.get("MINIDRAW_OFFLINE", "0") in ("", "0")
     places = Places(name, Path(os.path.expanduser(where)) if where else None, cache_folder() / name, online)
     return _LOADERS[name](places, seed)
-
-
-def is_known(name: str) -> bool:
-    """Tell whether `load` knows such a name."""
-    return name in _LOADERS or name.startswith(folder.PREFIX)
 
 
 def names() -> tuple[str, ...]:
@@ -72,7 +76,7 @@ def cache_folder() -> Path:
     return Path(pooch.os_cache("minidraw"))
 
 
-_LOADERS = {
+_LOADERS |= {
     "strokes": strokes.load,
     "binarized_mnist": binarized_mnist.load,
     "mnist": mnist.load,

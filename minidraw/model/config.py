@@ -36,7 +36,7 @@ class DRAWConfig:
 def check_image_shape(config: Any) -> None:
     """Raise UserError unless config.image_shape is three counts; make it a tuple."""
     shape = config.image_shape
-    if not isinstance(shape, tuple | list) or len(shape) != 3 or not all(_is_count(n) for n in shape):
+    if not isinstance(shape, tuple | list) or len(shape) != 3 or not all(is_count(n) for n in shape):
         raise UserError(f"image_shape must be three integers of 1 or more: channels, height, width; not {shape!r}")
     object.__setattr__(config, "image_shape", tuple(int(n) for n in shape))
 
@@ -44,7 +44,7 @@ def check_image_shape(config: Any) -> None:
 def check_counts(config: Any, *names: str) -> None:
     """Raise UserError unless the fields of those names are counts."""
     for name in names:
-        if not _is_count(getattr(config, name)):
+        if not is_count(getattr(config, name)):
             raise UserError(f"{name} must be an integer of 1 or more, not {getattr(config, name)!r}")
         object.__setattr__(config, name, int(getattr(config, name)))
 
@@ -52,7 +52,7 @@ def check_counts(config: Any, *names: str) -> None:
 def check_grid(config: Any, name: str, optional: bool) -> None:
     """Raise UserError unless the field of that name is the side of a grid of filters, or None where that may be."""
     size = getattr(config, name)
-    if not (_is_count(size) and size >= 2) and not (optional and size is None):
+    if not (is_count(size) and size >= 2) and not (optional and size is None):
         raise UserError(
             f"{name} must be an integer of 2 or more{', or None for no attention' * optional}, not {size!r}: "
             "one filter a side has no stride (equation 24 divides by N - 1)"
@@ -60,7 +60,8 @@ def check_grid(config: Any, name: str, optional: bool) -> None:
     object.__setattr__(config, name, None if size is None else int(size))
 
 
-def _is_count(value: Any) -> bool:
+def is_count(value: Any) -> bool:
+    """Tell whether a value is a whole number of 1 or more."""
     return isinstance(value, numbers.Integral) and not isinstance(value, bool) and int(value) >= 1
 
 

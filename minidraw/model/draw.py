@@ -8,12 +8,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..backend import Array, to_device, to_host
-from ..errors import UserError
 from ..parallel.guard import blas_threads
 from ..parallel.shard import Shard
 from .config import DRAWConfig, parameter_shapes, start_values
 from .latent import log_ratio
-from .network import Network
+from .network import Network, check_count, check_seed
 from .recurrence import Trace, backward, forward, generate, written_by
 from .windows import Windows, windows
 
@@ -48,10 +47,17 @@ class Drawing(NamedTuple):
     ink: np.ndarray  # (T, n, C, H, W): 1 - exp(-Σ |what glimpses have added in logits|): 0 where none has written yet
     start: np.ndarray  # (C, H, W): sigmoid(c_0), the canvas before the first glimpse
 
-    def save(self, path: str | os.PathLike, **options: Any) -> str:
-        """Write a picture, a film or arrays, by the ending of `path`; options and result as of `pictures.saving.save`.
+    originals: np.ndarray | None = None  # (n, C, H, W): the images that were drawn again, if there were any
 
-        Raises UserError for an unknown ending and where it cannot be written.
+    def __repr__(self) -> str:
+        T, n, *image_shape = self.frames.shape
+        return f"Drawing({n} of {tuple(image_shape)} in {T} glimpses: {', '.join(self._fields)})"
+
+    def save(self, path: str | os.PathLike, **options: Any) -> str:
+        """Write a film, a picture or arrays, by the ending of `path`: .gif, .mp4, .webp, .apng, .png, .svg, .npy, .npz.
+
+        `options` are those of `pictures.saving.save`: boxes, plain, strip, columns, scale, fps, hold, latents. Returns
+        a line that tells what was written. Raises UserError for what is unfit, and where it cannot be written.
         """
         from ..pictures.saving import save  # upwards, for convenience
 
@@ -207,13 +213,14 @@ class DRAW(Network):
             start = to_host(trace.mean[0, 0]).reshape(config.image_shape)
             for name, window in seen.items():
                 window[:, chunk] = to_host(getattr(trace, name).window)
+        originals = None if x is None else to_host(x).reshape(n, *config.image_shape)
         placed = {name: windows(window, config.image_shape, sizes[name]) for name, window in seen.items()}
-        return Drawing(frames, placed.get("write"), placed.get("read"), z, ink, start)
+        return Drawing(frames, placed.get("write"), placed.get("read"), z, ink, start, originals)
 
     def _prior(self, n: int, seed: int) -> Array:
         """Return latents (T, n, Z) drawn from the prior (eq. 13)."""
-        if n < 1:
-            raise UserError(f"the number of images must be 1 or more, not {n}")
+        check_count("the number of images", n)
+        check_seed(seed)
         noise = np.random.default_rng(seed).standard_normal((self.config.glimpses, n, self.config.latent_size))
         return to_device(noise.astype(self.dtype), self.xp, self.dtype)
 
@@ -221,6 +228,7 @@ class DRAW(Network):
         """Return x as (B, C·H·W) and noise (T, B, Z), where there is none that of the seed, in the model's dtype."""
         x = self._checked_images(x)
         if noise is None:
+            check_seed(seed)
             noise = draw_noise(self.config, len(x), np.random.default_rng([seed, 0]))
         return x, self._checked_steps("noise", noise, len(x))
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import numbers
 import os
 import weakref
 from abc import ABC, abstractmethod
@@ -16,6 +17,7 @@ from ..parallel.guard import Guard, blas_threads
 from ..parallel.memory import parameter_views
 from ..parallel.shard import Shard, parts
 from ..parallel.workers import SMALLEST_WORK, Workers, cores, dotted_path, shard_bounds
+from .config import is_count
 
 IMAGES_AT_ONCE = 250  # of a job without gradients: enough for every core, and little memory
 
@@ -49,14 +51,18 @@ class Network(ABC):
         threads: int | None = None,
         precision: str = "float32",
     ):
+        if not isinstance(config, self.Config):
+            wanted = f"{type(self).__name__} takes a {self.Config.__name__}, not {type(config).__name__}"
+            raise UserError(f"{wanted}; for a network by its name or file there is minidraw.load")
         dtype = getattr(dtype, "__name__", str(dtype))  # numpy.float32 and "float32" alike
         if dtype not in ("float32", "float64"):
             raise unknown("dtype", dtype, ["float32", "float64"])
-        self.config, self.xp, self.dtype = config, array_module(backend, precision), np.dtype(dtype)
+        self.config: Any = config
+        self.xp, self.dtype = array_module(backend, precision), np.dtype(dtype)
         self.origin: Any = None  # how and of what data it was trained, which a checkpoint keeps (checkpoints.py)
         self.threads = cores() if threads is None else threads
-        if self.threads < 1:
-            raise UserError(f"threads must be 1 or more, not {threads}")
+        check_count("threads", self.threads)
+        check_seed(seed)
         self._begin(self.start_values(config, seed))
 
     def _begin(self, params: np.ndarray) -> None:
@@ -200,6 +206,18 @@ class Network(ABC):
         if low < least or high > most:
             raise UserError(f"{name} must have values from {least} to {most}, not {low} to {high}: rescale them")
         return to_device(array, self.xp, self.dtype)
+
+
+def check_count(name: str, value: Any) -> None:
+    """Raise UserError unless a value is a whole number of 1 or more."""
+    if not is_count(value):
+        raise UserError(f"{name} must be a whole number of 1 or more, not {value!r}")
+
+
+def check_seed(seed: Any) -> None:
+    """Raise UserError unless a seed is a whole number of 0 or more."""
+    if not isinstance(seed, numbers.Integral) or seed < 0:
+        raise UserError(f"seed must be a whole number of 0 or more, not {seed!r}")
 
 
 def parameter_count(network: type[Network], config: Any) -> int:

@@ -182,6 +182,12 @@ class RAM(Network):
     parameter_shapes = staticmethod(parameter_shapes)
     start_values = staticmethod(start_values)
 
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """What the labels 0, 1, ... stand for in the data that it was trained on; their numbers if it is unknown."""
+        known = self.origin[1].get("classes") if self.origin else None
+        return tuple(known or map(str, range(self.config.classes)))
+
     def loss_and_grads(self, x: Array, labels: Array) -> tuple[RAMLoss, dict[str, Array]]:
         """Return the loss of a minibatch and the gradient of its total by parameter name.
 
@@ -225,7 +231,10 @@ class RAM(Network):
         if labels.shape != (images,) or labels.dtype.kind not in "iu":
             raise UserError(f"labels must be {images} whole numbers, not {labels.dtype} {labels.shape}")
         if images and not (labels.min() >= 0 and labels.max() < self.config.classes):
-            raise UserError(f"labels must be from 0 to {self.config.classes - 1}, not {labels.min()} to {labels.max()}")
+            named = f" (they number {', '.join(self.class_names[:5])}, ...: see class_names)" * bool(self.origin)
+            raise UserError(
+                f"labels must be from 0 to {self.config.classes - 1}{named}, not {labels.min()} to {labels.max()}"
+            )
         return labels
 
     def _hot(self, labels: np.ndarray) -> Array:

@@ -6,6 +6,7 @@ cells as fit, or, where that cannot be, for samples.gif the still samples.png. T
 
 import html
 import io
+import os
 import tempfile
 from pathlib import Path
 
@@ -24,6 +25,9 @@ INK = "On a black or white ground only what was written shows, as ink"  # see pi
 STILL = {"samples.gif": "samples.png"}  # what shows the same without moving
 
 Words = tuple[str, str, str]  # title, what it shows, class
+Part = tuple[int, int, bytes]  # rows, of how many, and a sheet of these alone
+# By path: of which content, by its time and size, for which shape and how many bytes; and what was cut out of it.
+_parts: dict[str, tuple[tuple, Part | None]] = {}
 
 
 def captions(run: Run) -> dict[str, Words]:
@@ -87,16 +91,31 @@ def read(path: Path) -> bytes | None:
 def in_part(run: Run, name: str, content: bytes, most: int) -> tuple[bytes | None, str]:
     """Return what of a picture too large for a page can be on it, None for nothing, and in words what that is."""
     shape = run.model.get("image_shape")
-    if (found := first_rows(content, shape, most)) is not None:
+    if (found := first_rows_of(run.folder / name, content, shape, most)) is not None:
         rows, all_rows, part = found
         return part, f"The first {rows} of {all_rows} rows" if rows > 1 else f"The first of {all_rows} rows"
     still = read(run.folder / STILL[name]) if name in STILL else None
     if still is not None and len(still) > most:
-        still = found[2] if (found := first_rows(still, shape, most)) else None
+        still = found[2] if (found := first_rows_of(run.folder / STILL[name], still, shape, most)) else None
     return still, "Not here" if still is None else "Here it stands still"
 
 
-def first_rows(content: bytes, shape: object, most: int) -> tuple[int, int, bytes] | None:
+def first_rows_of(path: Path, content: bytes, shape: object, most: int) -> Part | None:
+    """Return `first_rows` of a file's content; of a file that has not changed what it was before, without any work."""
+    try:
+        found = os.stat(path)
+    except OSError:  # it has gone since it was read
+        return first_rows(content, shape, most)
+    stamp = (found.st_mtime_ns, found.st_size, str(shape), most)
+    if found.st_size != len(content):  # another one has come since
+        return first_rows(content, shape, most)
+    known = _parts.get(where := os.path.abspath(path))
+    if known is None or known[0] != stamp:
+        known = _parts[where] = stamp, first_rows(content, shape, most)
+    return known[1]
+
+
+def first_rows(content: bytes, shape: object, most: int) -> Part | None:
     """Return how many rows of a sheet's cells `most` bytes hold, of how many, and the sheet with these rows alone.
 
     content: PNG or GIF, a sheet or strip of images of a shape (C, H, W). None: it is nothing like that, or not a single

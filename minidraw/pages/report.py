@@ -13,7 +13,7 @@ from ..files import write_atomic
 from ..presets import seconds_left
 from . import curves, svg
 from .pictures import captions, picture
-from .run import Run
+from .run import IN_MEMORY, Run
 
 HERE = Path(__file__).parent
 OBJECTIVE = {
@@ -58,7 +58,7 @@ def report(run: Run, running: bool) -> str:
         f'<section class="charts{" first" if shown else ""}">{"".join([*shown[:1], *charts[:2]])}{none}</section>'
         f'<p class="equation">{OBJECTIVE.get(run.network, "")}</p>'
         f'<section class="charts">{more}</section><section class="pictures">{"".join(shown[1:])}</section>'
-        f"<section><h2>Settings</h2><p>This command makes the run:</p><pre>{html.escape(run.command())}</pre>"
+        f"<section><h2>Settings</h2>{command(run)}"
         f"<p>Data: {html.escape(run.note)}</p>{images(run)}{settings(run)}</section>"
         f"</main><footer>{'; '.join(remarks(run))}</footer>"
     )
@@ -133,6 +133,14 @@ def tiles(run: Run) -> str:
         f"<div><p><b>{value}</b> {f'<small>{unit}</small>' if unit else ''}</p><small>{words}</small></div>"
         for words, value, unit in results(run).values()
     )
+
+
+def command(run: Run) -> str:
+    """Return the command that makes a run, or that a program made it, of data which no command can name."""
+    if not (line := run.command()):
+        return "<p>A program made this run, of data that no command can name.</p>"
+    start = ", but for its start, a network that a program gave" * (run.init == IN_MEMORY)
+    return f"<p>This command makes the run{start}:</p><pre>{html.escape(line)}</pre>"
 
 
 def images(run: Run) -> str:

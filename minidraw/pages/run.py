@@ -5,10 +5,12 @@ import shlex
 from pathlib import Path
 from typing import Any
 
-from ..data import summary
+from ..data import is_known, summary
 from ..errors import UserError
 from ..presets import MOST_GLIMPSES, PRESETS
 from . import metrics
+
+IN_MEMORY = "a network in memory"  # what a run's config.json says of a start that a program gave
 
 
 class Run:
@@ -21,6 +23,7 @@ class Run:
             config = json.loads(path.read_bytes())
             self.network, self.model, self.train = str(config["network"]), dict(config["model"]), dict(config["train"])
             self.note, self.steps = str(config["data"]), float(self.train["steps"])
+            self.init = str(config.get("init", ""))  # what network it starts from, "": none
             self.images = summary.lines(config["images"]) if "images" in config else []
             self.seconds_planned = 60 * float(self.train["minutes"])
             growth = [float(self.train.get(name, 0)) for name in ("glimpse_start", "glimpse_warmup")]
@@ -51,7 +54,12 @@ class Run:
         return {"network": self.network} | self.model | self.train
 
     def command(self) -> str:
-        """Return a command that makes this run: a preset, of the same data if there is one, and what differs."""
+        """Return a command that makes this run: a preset, of the same data if there is one, and what differs.
+
+        "" where none does, for a program gave the data; a network that a program gave to start from is left out.
+        """
+        if not is_known(str(self.train.get("data", ""))):
+            return ""
         wanted = {name: plain(value) for name, value in (self.model | self.train).items()}
         found = []
         for name, preset in PRESETS.items():
@@ -69,6 +77,8 @@ class Run:
                 words += [f"--{key}", str(value)]
             elif key != "image_shape":  # the data's own
                 words += ["--set", f"{key}={'none' if value is None else value}"]
+        if self.init and self.init != IN_MEMORY:
+            words += ["--init", self.init]
         return shlex.join(words)
 
 

@@ -26,7 +26,8 @@ from ..files import write_atomic
 from ..model.draw import Drawing
 
 ENDINGS = (".npy", ".npz")
-MOST_NUMBERS = 1 << 29  # in all frames together, four bytes each, which are in memory twice while they are written
+# Of all frames together, four bytes each. Their ink is as many, and both are in memory twice while they are written.
+MOST_NUMBERS = 1 << 28
 
 
 def check_arrays(images: int, glimpses: int, image_shape: tuple[int, int, int]) -> None:

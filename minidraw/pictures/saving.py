@@ -16,15 +16,16 @@ from typing import Any
 
 import numpy as np
 
+from ..backend import as_array
 from ..errors import UserError
 from ..files import write_atomic
 from ..model.draw import Drawing
 from . import arrays
 from .ink import shown
 from .sheets import filmstrip, sequence_frames, sheet
-from .sizes import LARGEST_SIDE, Size
+from .sizes import Size, check_side
 from .vector import strip_svg
-from .writers import check_video, check_webp, write_animation, write_gif, write_png, write_video
+from .writers import check_pace, check_video, check_webp, write_animation, write_gif, write_png, write_video
 
 MOVING = {".gif": write_gif, ".mp4": write_video, ".webp": write_animation, ".apng": write_animation}
 STILL = (".png", ".svg")
@@ -35,16 +36,36 @@ def ending(path: str | os.PathLike) -> str:
     """Return the ending of a file's name, in small letters. Raises UserError for one that nothing is written to."""
     found = Path(path).suffix.lower()
     if found not in ENDINGS:
-        endings = f"{', '.join(ENDINGS[:-1])} or {ENDINGS[-1]}"
-        raise UserError(f"a file for drawings must end in {endings}, not {found or 'nothing'!r}: {path}")
+        raise UserError(f"a file for drawings must end in {_any_of(ENDINGS)}, not {found or 'nothing'!r}: {path}")
     return found
 
 
+def check_moving(path: str | os.PathLike) -> None:
+    """Raise UserError for a file that is not of moving pictures, which a morph is."""
+    if (kind := ending(path)) not in MOVING:
+        raise UserError(f"a morph is a moving picture: let the file end in {_any_of(tuple(MOVING))}, not {kind}")
+
+
 def check(
-    path: str | os.PathLike, size: Size, scale: int | None = None, strip: bool = False, latents: bool = False
+    path: str | os.PathLike,
+    size: Size,
+    scale: int | None = None,
+    strip: bool = False,
+    latents: bool = False,
+    fps: float = 10.0,
+    hold: float = 2.0,
+    originals: np.ndarray | None = None,
 ) -> None:
     """Raise UserError, before any work is done, for what `save` will not do."""
     kind = ending(path)
+    for name, value in (("scale", scale), ("columns", size.columns)):
+        whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
+        if value is not None and not (whole and value >= 1):
+            raise UserError(f"{name} must be a whole number of 1 or more, or None, not {value!r}")
+    if originals is not None and originals.shape != (wanted := (size.drawings, *size.image_shape)):
+        raise UserError(f"originals must be (n, C, H, W) = {wanted}, an image a drawing, not {originals.shape}")
+    if kind in MOVING:
+        check_pace(kind, fps, hold)
     if kind == ".mp4":
         check_video()
     if kind == ".webp":
@@ -56,14 +77,14 @@ def check(
         return
     if latents:
         raise UserError(f"latents are numbers: let the file end in .npy, not {kind}")
-    size._replace(strip=strip or kind == ".svg").check(scale)
+    size._replace(strip=strip or kind == ".svg").check(scale, kind)
 
 
 def save(
     drawing: Drawing,
     path: str | os.PathLike,
     *,
-    originals: np.ndarray | None = None,
+    originals: Any = None,
     boxes: bool = True,
     plain: bool = False,
     strip: bool = False,
@@ -75,20 +96,21 @@ def save(
 ) -> str:
     """Write a drawing to a file of one of the endings above and return a line that tells what it is.
 
-    originals (n, C, H, W): what was drawn again, to be shown beside; boxes: show the windows; plain: show the canvas
-    itself, not ink; strip: a row a drawing, a column a glimpse; columns: drawings a row of a sheet, None for a nearly
-    square one; scale: enlargement, None for one good to look at; fps: glimpses a second; hold: seconds for what came
-    out; latents: these in an .npy, not the frames. It appears whole or not at all. UserError: an unknown ending, more
-    than fits in one file, a place that cannot be written.
+    originals (n, C, H, W): what was drawn again, to be shown beside, None: the drawing's own, if any; boxes: show the
+    windows; plain: show the canvas itself, not ink; strip: a row a drawing, a column a glimpse; columns: drawings a row
+    of a sheet, None for a nearly square one; scale: enlargement, None for one good to look at; fps: glimpses a second;
+    hold: seconds for what came out; latents: these in an .npy, not the frames. It appears whole or not at all.
+    UserError: an unknown ending, more than fits in one file, options that cannot be, a place that cannot be written.
     """
     T, n, C, H, W = drawing.frames.shape
+    originals = drawing.originals if originals is None else as_array("originals", originals)
     size = Size(n, T, (C, H, W), beside=originals is not None, columns=columns)
-    check(path, size, scale, strip, latents)
+    check(path, size, scale, strip, latents, fps, hold, originals)
     kind = ending(path)
     if kind in arrays.ENDINGS:
         return _line(path, arrays.write_arrays(path, drawing, originals, latents))
     strip = strip or kind == ".svg"
-    scale = size._replace(strip=strip).check(scale)
+    scale = size._replace(strip=strip).check(scale, kind)
     ink = shown(drawing, plain)
     what, words = f"{n} drawing{'s' * (n > 1)} of {T} glimpses", ink.words if strip or kind in MOVING else ""
     look: dict[str, Any] = {"originals": originals, "scale": scale}
@@ -123,10 +145,8 @@ def write_pictures(
     hold: float = 2,
 ) -> str:
     """Write pictures of one size to a moving file, or the first to a .png, and return a line that tells what it is."""
-    height, width, _ = pictures[0].shape
-    if max(height, width) > LARGEST_SIDE:
-        raise UserError(f"a picture of {width}x{height} pixels is too large: ask for other columns or less")
-    kind = ending(path)
+    kind, (height, width, _) = ending(path), pictures[0].shape
+    check_side(height, width, kind)
     if kind in MOVING:
         MOVING[kind](path, pictures, fps, hold)
     else:
@@ -136,10 +156,22 @@ def write_pictures(
 
 def morph(drawing: Drawing, path: str | os.PathLike, scale: int | None = None, fps: float = 10) -> str:
     """Write what came out of a drawing's n images, one after the other, as a moving picture; as for `save`."""
-    _, n, C, H, W = drawing.frames.shape
-    scale = Size(1, n, (C, H, W)).check(scale)
+    _, n, *image_shape = drawing.frames.shape
+    check_moving(path)
+    check(path, size := morph_size(n, image_shape), scale, fps=fps)
+    scale = size.check(scale, ending(path))
     pictures = [sheet(image[None], scale=scale) for image in drawing.frames[-1]]
     return write_pictures(path, pictures, f"{n} drawings, one after the other", fps=fps, hold=0)
+
+
+def morph_size(images: int, image_shape: Sequence[int]) -> Size:
+    """Return what decides how large a morph of so many images (C, H, W) is: one cell, a picture each."""
+    C, H, W = image_shape
+    return Size(1, images, (C, H, W))
+
+
+def _any_of(endings: Sequence[str]) -> str:
+    return f"{', '.join(endings[:-1])} or {endings[-1]}"
 
 
 def _line(path: str | os.PathLike, what: str, words: str = "") -> str:

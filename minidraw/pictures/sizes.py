@@ -14,6 +14,7 @@ STRIP_SIDE = 1000  # pixels, about the width of such a strip; no more than half 
 STEPS = 10  # glimpses in a strip
 GAP = 2  # pixels between cells
 LARGEST_SIDE = 65_535  # pixels; a GIF counts them in two bytes
+LARGEST_SIDES = {".webp": 16_383, ".mp4": 16_384}  # pixels, where it is less: the format's own, and x264's
 MOST_PIXELS = 1 << 29  # of all pictures together, at three bytes each
 
 
@@ -33,13 +34,13 @@ class Size(NamedTuple):
         if self.strip:
             return self.drawings, min(STEPS, self.glimpses) + self.beside, H, W
         w = W * (1 + self.beside)
-        columns = self.columns or nearly_square(self.drawings, H, w)
+        columns = int(self.columns or nearly_square(self.drawings, H, w))
         return math.ceil(self.drawings / columns), columns, H, w
 
     def too_many(self, scale: int = 1) -> bool:
         """Tell whether all glimpses of so many drawings, enlarged `scale` times, are more than is made at once."""
         _, H, W = self.image_shape
-        return self.drawings * (1 + self.beside) * self.glimpses * H * W * scale**2 > MOST_PIXELS
+        return self.drawings * (1 + self.beside) * self.glimpses * H * W * int(scale) ** 2 > MOST_PIXELS
 
     def scale(self) -> int:
         """Return the enlargement, a whole number, that makes the picture as large as is good to look at."""
@@ -54,20 +55,26 @@ class Size(NamedTuple):
             scale -= 1
         return scale
 
-    def check(self, scale: int | None = None) -> int:
-        """Return `scale`, or the best one where it is None. Raises UserError for a picture that would be too large."""
+    def check(self, scale: int | None = None, kind: str = ".png") -> int:
+        """Return `scale`, or the best one where it is None.
+
+        Raises UserError for a picture too large for files of a kind, which is an ending, or to make at all.
+        """
         if self.too_many(scale or 1):
-            raise UserError(
-                f"{self.drawings} drawings at a scale of {scale or 1} are too much for one picture: ask for less"
-            )
-        scale = scale or self.scale()
+            what = f"{self.drawings} drawings" if self.drawings > 1 else f"{self.glimpses} pictures"
+            raise UserError(f"{what} at a scale of {scale or 1} are too much for one picture: ask for less")
+        scale = int(scale or self.scale())
         rows, columns, h, w = self.grid()
-        height, width = rows * (h * scale + GAP) + GAP, columns * (w * scale + GAP) + GAP
-        if max(height, width) > LARGEST_SIDE:
-            raise UserError(
-                f"a picture of {width}x{height} pixels is too large: ask for other columns, a smaller scale or less"
-            )
+        check_side(rows * (h * scale + GAP) + GAP, columns * (w * scale + GAP) + GAP, kind)
         return scale
+
+
+def check_side(height: int, width: int, kind: str) -> None:
+    """Raise UserError for a picture of more pixels a side than a file of that kind, an ending, can hold."""
+    if max(height, width) > (most := LARGEST_SIDES.get(kind, LARGEST_SIDE)):
+        limit = f" for {kind}, which holds {most:,} a side" if kind in LARGEST_SIDES else ""
+        ways = "other columns, a smaller scale or less"
+        raise UserError(f"a picture of {width}x{height} pixels is too large{limit}: ask for {ways}")
 
 
 def nearly_square(n: int, h: int, w: int) -> int:

@@ -6,23 +6,28 @@ Pictures are uint8 (rows, columns, 3), as sheets.py makes them.
 import contextlib
 import importlib
 import io
+import math
+import numbers
 import os
 import subprocess
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import imageio.v3 as iio
 import numpy as np
 from PIL import Image, features
 from PIL.PngImagePlugin import PngInfo
 
-from ..errors import UserError
+from ..errors import UserError, reason
 from ..files import write_atomic
 from .sheets import BACKGROUND, NOT_A_NUMBER, READING, WRITING
 
 GREYS = 128  # levels in a grey GIF: the eye sees no bands, and and a seventh less to store than with all
-COLOURS = 248  # in a colour GIF, besides the MARKS; of 256 one must stay free, see write_gif
+COLOURS = 248  # found for a colour GIF, besides the MARKS and the FIXED; of 256 one must stay free, see write_gif
+FIXED = (0, BACKGROUND[0], 255)  # greys that are kept as they are: black, what is between the cells, and white
+SAMPLED = 1 << 22  # pixels: of more not every one is looked at for a palette, but never less than every fifth
 MARKS = np.array([WRITING, READING, NOT_A_NUMBER], np.uint8)  # (3, 3): colours that are kept as they are
 SLACK = 3  # of 255: a grey that has changed by no more is left as it is, till the last picture; a tenth less to store
 NOTE = "Description"  # the key of a PNG's text, one of those that its standard names
@@ -35,14 +40,16 @@ def write_gif(path: str | os.PathLike, frames: Sequence[np.ndarray], fps: float 
     for the last. One palette serves all: 128 greys and the boxes' colours, or 248 colours found in the pictures.
     The file appears whole or not at all; its folder is made. UserError: cannot be written, or fps or hold out of range.
     """
-    _check_pace("a GIF", fps, hold)
+    check_pace(".gif", fps, hold)
     colours, indices = _indexed(frames)  # (k, 3), a list of (rows, columns)
     each = max(20, 10 * round(100 / fps))  # milliseconds; browsers slow down what is faster than 50 a second
     durations = [each] * (len(frames) - 1) + [max(each, round(1000 * hold))]
     # optimize: pixels that stay are stored as a free colour, "transparent", in hardly any bytes: a third of the size
     options = {"extension": ".gif", "plugin": "pillow", "palette": colours.tobytes(), "optimize": True}
     duration = durations if len(frames) > 1 else durations[0]  # Pillow takes no list for one frame
-    write_atomic(path, iio.imwrite("<bytes>", indices, duration=duration, loop=0, **options))
+    with _making(path):
+        content = iio.imwrite("<bytes>", indices, duration=duration, loop=0, **options)
+    write_atomic(path, content)
 
 
 def check_webp() -> None:
@@ -57,15 +64,16 @@ def write_animation(path: str | os.PathLike, frames: Sequence[np.ndarray], fps: 
     Arguments and errors as for `write_gif`, but times are exact to 1/1000 s.
     """
     webp, content = Path(path).suffix.lower() == ".webp", io.BytesIO()
-    _check_pace("an animation", fps, hold)
+    check_pace(".webp" if webp else ".apng", fps, hold)
     if webp:
         check_webp()
     each = max(4, round(1000 / fps))
     durations = [each] * (len(frames) - 1) + [max(each, round(1000 * hold))]
-    first, *others = map(Image.fromarray, frames)
     options = {"lossless": True, "quality": 50, "method": 4} if webp else {}
     kind = "webp" if webp else "png"
-    first.save(content, kind, save_all=True, append_images=others, duration=durations, loop=0, **options)
+    with _making(path):
+        first, *others = map(Image.fromarray, frames)
+        first.save(content, kind, save_all=True, append_images=others, duration=durations, loop=0, **options)
     write_atomic(path, content.getbuffer())
 
 
@@ -85,8 +93,7 @@ def write_video(path: str | os.PathLike, frames: Sequence[np.ndarray], fps: floa
     frames, fps, hold: as for `write_gif`, but fps up to 240, which an MP4 keeps exactly. An odd number of rows or
     columns becomes even by one of BACKGROUND. It appears whole or not at all. UserError: as for `check_video` too.
     """
-    if not (0.1 <= fps <= 240 and 0 <= hold <= 600):
-        raise UserError(f"a video's fps must be 0.1 to 240 and its hold 0 to 600 seconds, got {fps:g} and {hold:g}")
+    check_pace(".mp4", fps, hold)
     height, width, _ = frames[0].shape
     padded = np.empty((height + height % 2, width + width % 2, 3), np.uint8)  # colours are stored for 2 x 2 pixels
     padded[:] = BACKGROUND
@@ -94,7 +101,7 @@ def write_video(path: str | os.PathLike, frames: Sequence[np.ndarray], fps: floa
     # crf: the quality, 0 (exact) to 51; faststart: a browser can begin before it has the whole
     coding = ["-c:v", "libx264", "-pix_fmt", "yuv420p", "-crf", "16", "-preset", "slow", "-tune", "animation"]
     coding += ["-movflags", "+faststart"]
-    with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryFile() as complaint:
+    with _making(path), tempfile.TemporaryDirectory() as folder, tempfile.TemporaryFile() as complaint:
         video = Path(folder) / "video.mp4"  # ffmpeg goes back in its file: it cannot write to memory
         command = [check_video(), "-loglevel", "error", *source, "-i", "-", *coding, str(video)]
         ffmpeg = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=complaint)
@@ -105,7 +112,7 @@ def write_video(path: str | os.PathLike, frames: Sequence[np.ndarray], fps: floa
                     ffmpeg.stdin.write(padded)
         if ffmpeg.returncode:
             complaint.seek(0)
-            raise UserError(f"ffmpeg could not make {path}: {complaint.read().decode(errors='replace')[-200:]}")
+            raise UserError(f"ffmpeg could not make {path}: {complaint.read().decode(errors='replace')[:200]}")
         write_atomic(path, video.read_bytes())
 
 
@@ -117,7 +124,9 @@ def write_png(path: str | os.PathLike, image: np.ndarray, note: str = "") -> Non
     texts = PngInfo()
     if note:
         texts.add_itxt(NOTE, note)
-    write_atomic(path, iio.imwrite("<bytes>", image, extension=".png", plugin="pillow", pnginfo=texts))
+    with _making(path):
+        content = iio.imwrite("<bytes>", image, extension=".png", plugin="pillow", pnginfo=texts)
+    write_atomic(path, content)
 
 
 def read_note(png: bytes) -> str:
@@ -129,9 +138,25 @@ def read_note(png: bytes) -> str:
         return ""
 
 
-def _check_pace(what: str, fps: float, hold: float) -> None:
-    if not (fps >= 0.1 and 0 <= hold <= 600):
-        raise UserError(f"{what}'s fps must be 0.1 or more and its hold 0 to 600 seconds, got {fps:g} and {hold:g}")
+def check_pace(kind: str, fps: Any, hold: Any) -> None:
+    """Raise UserError unless fps and hold are numbers that a moving picture of that kind, an ending, can have."""
+    most, words = (240, "0.1 to 240") if kind == ".mp4" else (math.inf, "0.1 or more")
+    real = isinstance(fps, numbers.Real) and isinstance(hold, numbers.Real)
+    if not (real and 0.1 <= fps <= most and 0 <= hold <= 600):
+        raise UserError(f"fps must be {words} for {kind}, and hold 0 to 600 seconds, not {fps} and {hold}")
+
+
+@contextlib.contextmanager
+def _making(path: str | os.PathLike) -> Iterator[None]:
+    """Let whatever fails while a picture is coded be a UserError, but for want of memory."""
+    try:
+        yield
+    except (UserError, MemoryError):
+        raise
+    except Exception as problem:  # Pillow and its libraries raise errors of any kind
+        raise UserError(
+            f"cannot make {path}: {reason(problem)}; ask for a smaller picture or another ending"
+        ) from problem
 
 
 def _indexed(frames: Sequence[np.ndarray]) -> tuple[np.ndarray, list[np.ndarray]]:
@@ -140,12 +165,19 @@ def _indexed(frames: Sequence[np.ndarray]) -> tuple[np.ndarray, list[np.ndarray]
         colours = np.linspace(0, 255, GREYS).round().astype(np.uint8)[:, None].repeat(3, axis=1)  # (GREYS, 3)
         indices = _steady(frames)
     else:
-        best = Image.fromarray(np.concatenate([frame[~_is_mark(frame)][::5] for frame in frames])[None])
+        step = min(5, max(1, len(frames) * frames[0][..., 0].size // SAMPLED))
+        best = Image.fromarray(np.concatenate([frame[~_is_mark(frame)][::step] for frame in frames])[None])
         best = best.quantize(COLOURS, Image.Quantize.FASTOCTREE).getpalette()
-        colours = np.unique(np.reshape(best, (-1, 3)).astype(np.uint8), axis=0)
+        kept = np.repeat(np.array(FIXED, np.uint8), 3).reshape(-1, 3)
+        colours = np.unique(np.concatenate([np.reshape(best, (-1, 3)).astype(np.uint8), kept]), axis=0)
         paint = Image.new("P", (1, 1))
         paint.putpalette(colours.tobytes())
         indices = [np.array(Image.fromarray(f).quantize(palette=paint, dither=Image.Dither.NONE)) for f in frames]
+        for frame, index in zip(frames, indices, strict=True):
+            grey = (frame[..., 0] == frame[..., 1]) & (frame[..., 1] == frame[..., 2])
+            for level in FIXED:  # for which Pillow may take a colour near by
+                number = np.flatnonzero((colours == level).all(axis=1))[0]
+                np.copyto(index, number, where=grey & (frame[..., 0] == level), casting="unsafe")
     for frame, index in zip(frames, indices, strict=True):
         for k, mark in enumerate(MARKS):
             index[_is(frame, mark)] = len(colours) + k

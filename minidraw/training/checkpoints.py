@@ -19,11 +19,11 @@ import numpy as np
 from ..backend import to_host
 from ..data.folder.parts import SPLITS
 from ..data.folder.preparation import Preparation
-from ..errors import UserError, one_line, reason
+from ..errors import UserError, nearest, one_line, reason
 from ..files import is_endless, write_atomic
 from ..model import NETWORKS
 from ..model.network import Network
-from ..presets import Experiment, TrainConfig, check_size
+from ..presets import PRESETS, Experiment, TrainConfig, check_size
 
 FORMAT = "minidraw 1"
 PRETRAINED = Path(__file__).parents[1] / "pretrained"
@@ -87,9 +87,13 @@ def save_network(path: str | os.PathLike, network: Network) -> None:
     It keeps how and of what data the network was trained, where that is known (Network.origin). Raises UserError where
     it cannot be written.
     """
+    if not np.isfinite(params := to_host(network.flat_params)).all():
+        raise UserError(
+            f"this network has parameters that are not finite, so {path} is not written: no one could use it"
+        )
     train, data = network.origin or (TrainConfig(data=UNKNOWN), {})
     experiment = Experiment(network.config, train)
-    save(Path(path), Checkpoint(experiment, {}, {"average": to_host(network.flat_params)}, data))
+    save(Path(path), Checkpoint(experiment, {}, {"average": params}, data))
 
 
 def load(path: str | os.PathLike) -> Checkpoint:
@@ -110,7 +114,10 @@ def load(path: str | os.PathLike) -> Checkpoint:
             return _read(archive, os.path.getsize(path))
     except FileNotFoundError:
         known = f" (with the package come: {', '.join(pretrained())})" if pretrained() else ""
-        raise UserError(f"there is no checkpoint {path}; python -m minidraw.train makes one{known}") from None
+        name = str(path).lower()
+        hint = nearest(name, pretrained()) if name not in PRESETS else f"; python -m minidraw.train {path} makes one"
+        hint = hint or "; python -m minidraw.train makes one"
+        raise UserError(f"there is no checkpoint {path}{hint}{known}") from None
     except OSError as problem:
         raise UserError(f"cannot read {path}: {reason(problem)}") from None
     except Exception as problem:  # a damaged file can make zipfile, json, NumPy and the configs raise anything

@@ -1,5 +1,6 @@
 """Training from a program: `fit` takes images and returns a network."""
 
+import copy
 import os
 import sys
 from pathlib import Path
@@ -12,6 +13,8 @@ from ..errors import UserError
 from ..model.network import Network
 from . import checkpoints
 from .plan import Init, Plan, check_free, check_length
+
+NOT_KEPT = "nothing is kept without out="
 
 
 def fit(
@@ -38,37 +41,60 @@ def fit(
     `images`, `labels`, `valid` and `test` are arrays as `from_arrays` takes them; or `images` is a Dataset, or the name
     of one. `preset` is one of the command line's (default: the sizes of "strokes"); "cluttered" trains a classifier by
     the labels. The run takes so many `minutes`, or `steps`, updates, or `epochs`, passes over the data (default: the
-    preset's steps). `out` is the folder of the run (None: nothing is written); `resume` goes on with the one there.
-    `init` is a network to start from: its checkpoint's path or name, or itself. `seed` (default 0) decides on all that
-    is random; `threads` is how many cores (default: all); `progress` is told on stderr. `settings` are any others of a
-    run's config.json, batch_size=32 for one. Ctrl-C ends the run after a checkpoint, with KeyboardInterrupt. Raises
-    UserError for what is unfit, and where `out` holds a run or, with `resume`, none, or one of other data.
+    preset's steps). `out` is the folder of the run (None: nothing is written); `resume` goes on with the one there, by
+    its settings: leave `preset` out. `init` is a network to start from: its checkpoint's path or name, or itself.
+    `seed` (default 0) decides on all that is random; `threads` is how many cores (default: all); `progress` is told on
+    stderr. `settings` are any others of a run's config.json, batch_size=32 for one. Ctrl-C ends the run after a
+    checkpoint, with KeyboardInterrupt. Raises UserError for what is unfit, and where `out` holds a run or, with
+    `resume`, none, or one of other data.
     """
-    if progress and isinstance(images, str) and sys.stderr.isatty():  # some take seconds
-        print(f"preparing {images}", file=sys.stderr, flush=True)
-    data = _data(images, labels, valid, test, seed or 0)
+    _check_kinds(preset=preset, out=out, backend=backend)
     changes = _changes(minutes, steps, epochs, seed, settings)
     plan = Plan(preset, changes, epochs, None if out is None else Path(out))
     if resume:
         if plan.folder is None or init is not None:
             raise UserError("resume=True goes on with the run in out=FOLDER, with the parameters that it has")
+        if preset is not None:
+            raise UserError("a resumed run keeps its settings: leave preset out, or start a new run in another out=")
         plan.resumed = checkpoints.load(plan.folder / "checkpoint.npz")
     elif plan.folder is not None:
         check_free(plan.folder, "resume=True")
     if init is not None:
         plan.init = Init(init)
-    trainer = plan.trainer(plan.experiment(), data, backend=backend, threads=threads, quiet=not progress)
-    if not trainer.run():
-        kept = (
-            f"fit(..., out={os.fspath(out)!r}, resume=True) goes on" if plan.folder else "nothing is kept without out="
+    experiment = plan.experiment()
+    if progress and isinstance(images, str) and sys.stderr.isatty():  # some take seconds
+        print(f"preparing {images}", file=sys.stderr, flush=True)
+    data = _data(images, labels, valid, test, experiment.train.seed, plan.needed_shape())
+    trainer = plan.trainer(experiment, data, backend=backend, threads=threads, quiet=not progress)
+    if trainer.progress() >= 1:
+        trainer.say(
+            f"this run is complete already ({trainer.state.step} steps); to go on, give it more steps or minutes"
         )
+    if not trainer.run():
+        given = {"preset": preset, "init": init}
+        without = "".join(f", without {name}=" for name, value in given.items() if value is not None)
+        kept = f"fit(..., out={os.fspath(out)!r}, resume=True) goes on{without}" if plan.folder else NOT_KEPT
         trainer.say(words := f"interrupted after step {trainer.state.step}: {kept}")
         raise KeyboardInterrupt(words)
-    trainer.model.flat_params[:] = trainer.adam.average
-    return trainer.model
+    model = trainer.model
+    model.flat_params[:] = trainer.adam.average
+    model.origin = trainer.experiment.train, trainer.known_by()
+    return copy.deepcopy(model)  # which lets go of the run's memory, workers and gradients
 
 
-def _data(images: Any, labels: Any, valid: Any, test: Any, seed: int) -> Dataset:
+def _check_kinds(preset: Any, out: Any, backend: Any) -> None:
+    """Raise UserError for an argument of `fit` that is of another kind than it must be, where nobody else would."""
+    if preset is not None and not (isinstance(preset, str) and preset):
+        raise UserError(f"preset is the name of one, not {preset!r}")
+    if out is not None and not (isinstance(out, str | os.PathLike) and os.fspath(out)):
+        raise UserError(f"out is the path of the run's folder, not {out!r}")
+    if not isinstance(backend, str):
+        raise UserError(f"backend is the name of one: numpy, cupy or auto, not {backend!r}")
+
+
+def _data(
+    images: Any, labels: Any, valid: Any, test: Any, seed: int, shape: tuple[int, int, int] | None = None
+) -> Dataset:
     """Return the data set of the arguments of `fit`."""
     if not isinstance(images, str | os.PathLike | Dataset):
         return from_arrays(images, labels, valid=valid, test=test)
@@ -77,7 +103,7 @@ def _data(images: Any, labels: Any, valid: Any, test: Any, seed: int) -> Dataset
     if isinstance(images, Dataset):
         return images
     name = images if isinstance(images, str) else f"{PREFIX}{os.fspath(images)}"
-    return data_sets.load(name, seed=seed)
+    return data_sets.load(name, seed=seed, shape=shape)
 
 
 def _changes(

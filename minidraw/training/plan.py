@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import numbers
 import os
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from ..model import NETWORKS
 from ..model.network import Network
 from ..model.ram import RAM
 from ..parallel.ranks import Ranks
-from ..presets import Experiment, for_few_images, preset
+from ..presets import Experiment, for_few_images, of_few, preset
 from . import checkpoints
 from .checkpoints import Checkpoint
 from .trainer import Trainer
@@ -36,6 +37,8 @@ class Init:
         if isinstance(source, Network):
             self.name, self.config, self.network = "a network in memory", source.config, source.name
             self.flat_params = to_host(source.flat_params)
+        elif not isinstance(source, str | os.PathLike):
+            raise UserError(f"a network to start from is a checkpoint's path or name, or a Network, not {source!r}")
         else:
             checkpoint = checkpoints.load(source)
             self.experiment, self.flat_params = checkpoint.experiment, checkpoint.vectors["average"]
@@ -87,8 +90,17 @@ class Plan:
                 found = found.replace(data=self.init.experiment.train.data)
         return found.replace(**self.changes)
 
+    def needed_shape(self) -> tuple[int, int, int] | None:
+        """Return the shape (C, H, W) of images that the parameters which there are already are for, if there are."""
+        if self.resumed:
+            return self.resumed.experiment.model.image_shape
+        return self.init.config.image_shape if self.init else None
+
     def suited(self, experiment: Experiment, data: Dataset) -> tuple[Experiment, list[str]]:
-        """Return an experiment for these data, and remarks on what was chosen for them."""
+        """Return an experiment for these data, and remarks on what was chosen for them.
+
+        A preset keeps its batches, unless they are larger than there are images in somebody's own data.
+        """
         changes: dict[str, Any] = {}
         if "image_shape" not in self.changes:
             changes["image_shape"] = tuple(data.train.shape)
@@ -97,10 +109,14 @@ class Plan:
         experiment = experiment.replace(**changes)
         remarks: list[str] = []
         anybodys = data.name.startswith(PREFIX) or not data_sets.is_known(data.name)
-        if anybodys and not self.preset and not self.resumed:
-            images = len(data.train), max(data.train.shape[1:])
-            chosen, remarks = for_few_images(experiment.train, *images, self.changes, self.epochs)
+        fits = bool(self.preset) and experiment.train.batch_size <= len(data.train)
+        if anybodys and not fits and not self.resumed:
+            given = {*self.changes} | ({"glimpse_warmup"} if self.preset else set())
+            chosen, remarks = for_few_images(experiment.train, len(data.train), given, self.epochs)
             experiment = experiment.replace(**chosen)
+            if experiment.network != RAM.name:
+                images = sum(len(split) for split in (data.train, data.valid, data.test))
+                remarks += of_few(images, max(data.train.shape[1:]))
         if self.epochs is not None:
             batches = len(data.train) // experiment.train.batch_size
             experiment = experiment.replace(steps=max(1, round(self.epochs * batches)))
@@ -131,8 +147,9 @@ class Plan:
 
 def check_length(name: str, value: float | None) -> None:
     """Raise UserError if what is given of a run's length, in minutes or epochs, is none."""
-    if value is not None and not 0 < value < math.inf:
-        raise UserError(f"{name} must be a finite number of more than 0, not {value}")
+    number = isinstance(value, numbers.Real) and not isinstance(value, bool)
+    if value is not None and not (number and 0 < value < math.inf):
+        raise UserError(f"{name} must be a finite number of more than 0, not {value!r}")
 
 
 def check_free(folder: Path, resume: str) -> None:
@@ -144,10 +161,12 @@ def check_free(folder: Path, resume: str) -> None:
 def refuse_changes(experiment: Experiment, changes: dict, folder: Path, known_by: dict) -> None:
     """Raise UserError if `changes` would make the resumed run another run.
 
-    A folder of images may have been moved, where they are known by more than its name (Trainer.restore).
+    A folder of images may have been moved, and those of a program may be in one by now: they are known by more than a
+    name (Trainer.restore).
     """
-    folders = [name.startswith(PREFIX) for name in (experiment.train.data, changes.get("data", ""))]
-    if all(folders) and known_by.get("fingerprint"):
+    recorded = experiment.train.data
+    moved = recorded.startswith(PREFIX) and changes.get("data", "").startswith(PREFIX)
+    if (moved or not data_sets.is_known(recorded)) and known_by.get("fingerprint"):
         changes = {name: value for name, value in changes.items() if name != "data"}
     settings = dataclasses.asdict(experiment.model) | dataclasses.asdict(experiment.train)
     for name, value in changes.items():

@@ -26,7 +26,7 @@ from .measure import bound_terms, classify, mean_logits
 
 SAMPLES = 64  # drawings in samples.gif
 COLUMNS = 8  # of sheet.png, besides the nearest training images
-FEW = 2000  # training images among which the nearest are looked for while a run goes on
+SEARCHED = 2000  # training images among which the nearest are looked for while a run goes on
 COMPARED = 100  # training images by which the better of two canvases is chosen
 STRIPS = 8  # held-out images in seen.png
 PICTURES = ("samples.gif", "samples.png", "sheet.png", "seen.png")  # of a run's folder
@@ -109,12 +109,12 @@ class DrawingTask(Task):
         scale = Size(SAMPLES, self.model.config.glimpses, self.model.config.image_shape).scale()
         write_gif(folder / "samples.gif", moving(drawing, write=drawing.write, scale=scale))
         write_png(folder / "samples.png", sheet(drawing.frames[-1], scale=scale), note)
-        every = thorough or len(train) <= FEW
-        among = f"all {len(train):,}" if every else f"{FEW:,} of the {len(train):,}"
+        every = thorough or len(train) <= SEARCHED
+        among = f"all {len(train):,}" if every else f"{SEARCHED:,} of the {len(train):,}"
         note += (
             f"; last column: the nearest, in Euclidean distance, of {among} training images to the drawing before it"
         )
-        beside = beside_nearest(drawing.frames[-1], train, COLUMNS, None if every else spread(FEW, train))
+        beside = beside_nearest(drawing.frames[-1], train, COLUMNS, None if every else spread(SEARCHED, train))
         write_png(folder / "sheet.png", sheet(beside, COLUMNS + 1, scale), note)
         rng = np.random.default_rng(seed)
         shown = valid.batch(spread(STRIPS, valid), rng)

@@ -60,7 +60,7 @@ class Trainer:
         if config.batch_size > len(data.train):
             raise UserError(
                 f"batch_size {config.batch_size} is more than the {len(data.train)} training images of {data.name}: "
-                f"give --batch-size {len(data.train)} or less"
+                f"give a batch size of {len(data.train)} or less"
             )
         self.mine = self.ranks.part(config.batch_size)  # of a minibatch: all of it, unless ranks share it
         self.task = task_for(model, data)
@@ -166,8 +166,7 @@ class Trainer:
         if telling or early or any(state.step % n == 0 for n in every):
             self.stepper.collect()  # before the clock is read: waiting is training
         self.grow()
-        last = self.progress() >= 1
-        if last:
+        if last := self.progress() >= 1:
             self.stepper.collect()
         if state.rows and (last or state.step % config.log_every == 0):
             bar.set_postfix_str(self.log_line())
@@ -239,8 +238,7 @@ class Trainer:
         with self.adam.averaged(), np.errstate(all="ignore"):  # what is not finite shows
             fields, self.validation = self.task.validate(count, stream(config.seed, VALIDATION))
         self.validation += self.of_all()
-        place = {"step": state.step, "glimpses": state.glimpses}
-        self.record.line(**place, **fields, validation_images=count, seconds=state.seconds)
+        self.record.line(step=state.step, glimpses=state.glimpses, **fields, validation_images=count, seconds=state.seconds)
         return fields
 
     def draw(self) -> None:
@@ -265,14 +263,17 @@ class Trainer:
     def save(self) -> None:
         """Write checkpoint.npz. Raises UserError where it cannot be written, and if ranks have drifted apart."""
         self.stepper.collect()
-        self.state.updates, vectors = self.adam.updates, self.vectors()
-        self.ranks.check_same(vectors)
+        self.state.updates = self.adam.updates
+        self.ranks.check_same(vectors := self.vectors())
         by_name = dict(zip(VECTORS, vectors, strict=True))
-        known_by = {"classes": self.data.classes, "preparation": self.data.preparation}
-        known_by["fingerprint"] = fingerprint(self.summary)
         state = self.state.as_dict() | ({"init": self.init} if self.init else {})
-        self.record.checkpoint(Checkpoint(self.experiment, state, by_name, known_by))
+        self.record.checkpoint(Checkpoint(self.experiment, state, by_name, self.known_by()))
         self.saved = True
+
+    def known_by(self) -> dict:
+        """Return what the images are known by; see Checkpoint."""
+        prepared = {"classes": self.data.classes, "preparation": self.data.preparation}
+        return prepared | {"fingerprint": fingerprint(self.summary)}
 
     def vectors(self) -> list[np.ndarray]:
         """Return what VECTORS names, on the host."""

@@ -8,9 +8,10 @@ import pytest
 from PIL import Image
 from support.runs import SIZES, listing, run, save, trainer
 
-from minidraw import data
+from minidraw import UserError, data
 from minidraw.data.images import spread
 from minidraw.model.draw import draw_noise
+from minidraw.pictures.arrays import MOST_NUMBERS, check_arrays
 from minidraw.pictures.sheets import sheet
 from minidraw.training import checkpoints
 
@@ -123,6 +124,13 @@ def test_a_morph_holds_the_drawings_that_are_shown_and_how_they_came_about(here,
             assert np.array_equal(np.asarray(morph.convert("RGB")), sheet(frame[None], scale=9))
     check(arrays, network.draw_latents(arrays["latents"]))
     assert np.array_equal(arrays["latents"][:, 3::4], np.roll(z, -1, axis=1))  # to the second, the third, the first
+
+
+def test_frames_and_ink_twice_are_at_most_four_gigabytes():
+    assert 4 * 2 * 2 * MOST_NUMBERS <= 4 << 30  # in memory while an .npz of both is written
+    check_arrays(1 << 14, 16, (1, 32, 32))
+    with pytest.raises(UserError, match="16385 drawings are more than 268,435,456 numbers"):
+        check_arrays((1 << 14) + 1, 16, (1, 32, 32))
 
 
 def test_options_of_pictures_do_not_matter(here, trained):

@@ -10,6 +10,7 @@ from support.runs import SIZES, listing, run, save
 from minidraw import DRAW, DRAWConfig, UserError
 from minidraw.model import draw
 from minidraw.model.latent import between
+from minidraw.pictures import arrays, saving, sizes
 from minidraw.training import checkpoints
 
 pytestmark = pytest.mark.usefixtures("small_strokes")
@@ -123,3 +124,36 @@ def test_a_morph_goes_through_all_images_and_back(here, trained, capsys):
     assert run("interpolate", trained, "-n", 3, "--steps", 5, "--morph", "--scale", 2, "--out", "a.gif") == 0
     assert capsys.readouterr().out.startswith("a.gif: 12 drawings, one after the other, 60x60 pixels")
     assert os.listdir(here) == ["a.gif"]
+
+
+def test_a_morph_may_be_as_large_as_it_is_made(here, trained, capsys, monkeypatch):
+    monkeypatch.setattr(sizes, "MOST_PIXELS", 8 * (28 * 9) ** 2)  # of 2 images and 4 steps, 6 pictures are made
+    assert run("interpolate", trained, "-n", 2, "--steps", 5, "--morph", "--scale", 9, "--out", "a.gif") == 0
+    assert capsys.readouterr().out.startswith("a.gif: 8 drawings, one after the other, 256x256 pixels")
+    assert run("interpolate", trained, "-n", 2, "--steps", 6, "--morph", "--scale", 9, "--out", "b.gif") == 2
+    assert "10 pictures at a scale of 9 are too much" in capsys.readouterr().err
+    monkeypatch.setattr(arrays, "MOST_NUMBERS", 8 * 3 * 28 * 28 - 1)  # every glimpse of these 8 is kept
+    assert run("interpolate", trained, "-n", 2, "--steps", 5, "--morph", "--out", "b.gif") == 2
+    assert "too much for one file" in capsys.readouterr().err and os.listdir(here) == ["a.gif"]
+
+
+def test_rows_are_counted_as_they_are_made(here, trained, capsys, monkeypatch):
+    monkeypatch.setattr(sizes, "MOST_PIXELS", 4 * 3 * (28 * 9) ** 2)
+    assert run("interpolate", trained, "-n", 2, "--steps", 4, "--scale", 9, "--out", "a.gif") == 0
+    assert capsys.readouterr().out.startswith("a.gif: 4 drawings of 3 glimpses")
+
+
+@pytest.mark.parametrize("name", ["m.svg", "m.npz", "m.npy", "m.png", "m.avi"])
+def test_a_morph_is_a_moving_picture_only(here, network, name):
+    with pytest.raises(
+        UserError, match=r"must end in|moving picture: let the file end in \.gif, .* or \.apng, not \.\w+"
+    ):
+        saving.morph(network.draw(3), name)
+    assert os.listdir(here) == []
+
+
+@pytest.mark.parametrize("options", [{"scale": -1}, {"scale": 1.5}, {"fps": "a"}, {"fps": 0}])
+def test_how_a_morph_cannot_be_is_one_line(here, network, options):
+    with pytest.raises(UserError, match=f"{next(iter(options))} must be"):
+        saving.morph(network.draw(3), "a.gif", **options)
+    assert os.listdir(here) == []

@@ -70,7 +70,7 @@ MISTAKES = [
     ("train --batch-size 0", "batch_size must be 1 or more"),
     (
         "train --batch-size 46",
-        "batch_size 46 is more than the 45 training images of strokes: give --batch-size 45 or less",
+        "batch_size 46 is more than the 45 training images of strokes: give a batch size of 45 or less",
     ),
     ("train --seed -1", "seed must be 0 or more"),
     ("train --threads 0", "must be a whole number of 1 or more"),
@@ -130,7 +130,7 @@ MISTAKES = [
     ("generate RUN --out .npy", f"{ENDINGS}, not 'nothing'"),
     (
         "generate RUN --out a.npy -n 1000000000",
-        "are more than 536,870,912 numbers, too much for one file: ask for less",
+        "are more than 268,435,456 numbers, too much for one file: ask for less",
     ),
     ("generate RUN --out FILE/a.npz", "cannot write FILE/a.npz"),
     ("generate RUN --out FOLDER.npy", "cannot write FOLDER.npy: Is a directory"),
@@ -144,6 +144,7 @@ MISTAKES = [
     ("train --data EMPTY", "for the images in it write 'folder:EMPTY'"),
     ("generate RUN --columns 0", "argument --columns: must be"),
     ("generate RUN -n 3000 --columns 1 --scale 1", "is too large"),
+    ("generate RUN -n 600 --columns 1 --scale 1 --out a.webp", "for .webp, which holds 16,383 a side: ask for"),
     *(
         (f"{command} RUN --out ''", "argument --out: must not be empty")
         for command in ("generate", "figures", "compare")
@@ -174,7 +175,11 @@ MISTAKES = [
     ("interpolate none.npz", "there is no checkpoint none.npz"),
     ("interpolate RUN -n 1", "something between two images or more, not 1"),
     ("interpolate RUN --steps 1", "argument --steps: must be a whole number of 2 or more"),
-    ("interpolate RUN --morph --out a.png", "--morph makes a moving picture"),
+    ("interpolate RUN --morph --out a.png", "let the file end in .gif, .mp4, .webp or .apng, not .png"),
+    ("interpolate RUN --morph --out a.avi", ENDINGS),
+    ("interpolate RUN --morph -n 2 --steps 9 --scale 300", "16 pictures at a scale of 300 are too much"),
+    ("interpolate RUN --morph --steps 100000 --scale 1", "too much for one"),
+    ("interpolate RUN --morph --fps 0", "fps must be 0.1 or more"),
     ("interpolate RUN good.png good.png -n 3", "give either them or pictures"),
     ("interpolate RUN --data stroke", "did you mean 'strokes'"),
     ("interpolate RUN --test -n 31", "-n 31 is more than the 30 images of the test set"),
@@ -232,6 +237,13 @@ def test_a_mistake_ends_with_one_line_and_leaves_nothing_behind(here, trained, t
     assert err.startswith("error: ") and err.count("\n") == 1 and err.endswith("\n"), err
     assert complaint in err and len(err) < 500
     assert listing(here) == before and listing(trained) == of_run
+
+
+@pytest.mark.parametrize("line", ["--fps 0", "--fps 500 --out a.mp4", "--scale 999999", "--columns 99999"])
+def test_what_cannot_be_written_is_not_drawn(here, trained, monkeypatch, capsys, line):
+    monkeypatch.setattr("minidraw.model.draw.DRAW.draw", lambda *_: pytest.fail("drawn before it is checked"))
+    monkeypatch.setattr("minidraw.pictures.saving.check_video", lambda: "")
+    assert run("generate", trained, *line.split()) == 2 and capsys.readouterr().err.startswith("error: ")
 
 
 def test_there_are_many_mistakes_to_make():

@@ -4,9 +4,10 @@ import dataclasses
 
 import pytest
 
+from minidraw.data.folder.sizes import common_size
 from minidraw.errors import UserError
 from minidraw.model.config import DRAWConfig
-from minidraw.presets import PRESETS, TrainConfig, for_few_images, parse_setting, preset
+from minidraw.presets import PRESETS, TrainConfig, for_few_images, of_few, parse_setting, preset
 
 
 def test_the_paper_s_mnist_experiments_have_the_sizes_of_table_3():
@@ -102,11 +103,10 @@ def test_no_field_has_the_same_name_in_both_configs():
     "images, batch", [(11, 11), (16, 16), (240, 16), (500, 24), (999, 48), (1999, 80), (60_000, 100)]
 )
 def test_few_images_make_small_batches(images, batch):
-    chosen, remarks = for_few_images(TrainConfig(), images, 32)
+    chosen, remarks = for_few_images(TrainConfig(), images)
     assert chosen["batch_size"] == batch
     told = [f"batches of {batch}, for {images:,} training images (batch_size)"] if batch != 100 else []
     assert [line for line in remarks if line.startswith("batches")] == told
-    assert any("are few" in line for line in remarks) == (images < 2000)
 
 
 @pytest.mark.parametrize(
@@ -122,17 +122,28 @@ def test_few_images_make_small_batches(images, batch):
     ],
 )
 def test_in_a_short_run_the_learning_rate_rises_soon(length, epochs, warmup):
-    chosen, remarks = for_few_images(TrainConfig(**length), 240, 32, (), epochs)
+    chosen, remarks = for_few_images(TrainConfig(**length), 240, (), epochs)
     assert chosen["warmup"] == warmup
     assert any(f"rises over {warmup} updates" in line for line in remarks) == (warmup != 100)
 
 
 def test_what_is_given_is_not_chosen():
-    assert for_few_images(TrainConfig(minutes=1.0), 240, 32, ("batch_size", "warmup"))[0] == {"glimpse_warmup": 0.0}
-    assert for_few_images(TrainConfig(), 240, 32, ("batch_size", "warmup", "glimpse_warmup"))[0] == {}
-    chosen, remarks = for_few_images(TrainConfig(minutes=1.0, batch_size=50), 240, 96, ("batch_size",))
+    assert for_few_images(TrainConfig(minutes=1.0), 240, ("batch_size", "warmup"))[0] == {"glimpse_warmup": 0.0}
+    assert for_few_images(TrainConfig(), 240, ("batch_size", "warmup", "glimpse_warmup"))[0] == {}
+    chosen, remarks = for_few_images(TrainConfig(minutes=1.0, batch_size=50), 240, ("batch_size",))
     assert "batch_size" not in chosen and chosen["warmup"] == 20
     assert not any(line.startswith("batches") for line in remarks)
-    assert any("at 96 pixels a blur" in line for line in remarks)
-    assert not any("a blur" in line for line in for_few_images(TrainConfig(), 240, 48)[1])
-    assert for_few_images(TrainConfig(warmup=0), 240, 32)[0]["warmup"] == 0, "not more than there was"
+    assert for_few_images(TrainConfig(warmup=0), 240)[0]["warmup"] == 0, "not more than there was"
+
+
+def test_few_are_the_same_to_whoever_speaks_of_them():
+    """Pictures that are made small, being few, are those of which it is said that they are."""
+    for images in (10, 1999, 2000, 60_000):
+        made_small = common_size([(96, 96)] * images) == (32, 32)
+        assert bool(of_few(images, 28)) == made_small == (images < 2000)
+    assert of_few(1234, 48) == ["1,234 images are few: expect drawings much like them"]
+    assert of_few(10, 49) == [
+        "10 images are few: expect drawings much like them, and at 49 pixels a blur for the first minutes: at 32 an "
+        "update is faster"
+    ]
+    assert common_size([(48, 48)] * 10) == (48, 48) and common_size([(49, 49)] * 10) == (32, 32)

@@ -41,6 +41,11 @@ KINDS = {
 }
 
 
+@pytest.mark.parametrize("name", [*data.names()[:-1], "folder:x", "", 3])
+def test_a_name_that_means_something_else_is_refused(name):
+    assert repr(name) in refusal(from_arrays, GREY, name=name)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_array_likes_of_many_kinds(kind):
     given, images = KINDS[kind]

@@ -307,9 +307,9 @@ def test_noise_that_would_be_broadcast_is_refused(shape):
 def test_other_mistakes():
     with pytest.raises(UserError, match=r"unknown dtype 'float23'; did you mean 'float32'\?"):
         DRAW(DRAWConfig((1, 2, 3)), dtype="float23")
-    with pytest.raises(UserError, match="threads must be 1 or more, not 0"):
+    with pytest.raises(UserError, match="threads must be a whole number of 1 or more, not 0"):
         DRAW(DRAWConfig((1, 2, 3)), threads=0)
-    with pytest.raises(UserError, match="images must be 1 or more, not 0"):
+    with pytest.raises(UserError, match="images must be a whole number of 1 or more, not 0"):
         prepared()[0].generate(0)
 
 

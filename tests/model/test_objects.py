@@ -147,6 +147,55 @@ def test_save_and_load(config, tmp_path):
         model.save(tmp_path / "file" / "mine.npz")
 
 
+@pytest.mark.parametrize(
+    "wrong, message",
+    [
+        (lambda m: m.draw(2.5), "the number of images must be a whole number of 1 or more, not 2.5"),
+        (lambda m: m.generate("3"), "the number of images must be a whole number of 1 or more, not '3'"),
+        (lambda m: m.draw(3, seed=-1), "seed must be a whole number of 0 or more, not -1"),
+        (lambda m: m.draw(3, None), "seed must be a whole number of 0 or more, not None"),
+        (lambda m: m.loss(np.zeros((2, 1, 11, 13)), seed=1.5), "seed must be a whole number of 0 or more, not 1.5"),
+        (lambda m: DRAW(m.config, seed="a"), "seed must be a whole number of 0 or more, not 'a'"),
+        (lambda m: DRAW(m.config, threads=1.5), "threads must be a whole number of 1 or more, not 1.5"),
+        (lambda m: DRAW("mnist-small"), "DRAW takes a DRAWConfig, not str; .*there is minidraw.load"),
+        (lambda m: RAM(m.config), "RAM takes a RAMConfig, not DRAWConfig"),
+        (lambda m: DRAW.load("mnist_small"), "no checkpoint mnist_small; did you mean 'mnist-small'"),
+        (lambda m: DRAW.load("mnist"), "no checkpoint mnist; python -m minidraw.train mnist makes one"),
+        (lambda m: DRAW.load("x/y.npz"), "no checkpoint x/y.npz; python -m minidraw.train makes one"),
+    ],
+)
+def test_mistakes_of_one_line(wrong, message):
+    with pytest.raises(UserError, match=message):
+        wrong(made(DRAWS[0], threads=1))
+
+
+def test_a_network_that_is_not_finite_is_not_saved(tmp_path):
+    model = made(DRAWS[0])
+    model.save(tmp_path / "mine.npz")
+    model.params["canvas0"][3] = np.nan
+    with pytest.raises(UserError, match=r"parameters that are not finite, so .*mine.npz is not written"):
+        model.save(tmp_path / "mine.npz")
+    assert np.isfinite(DRAW.load(tmp_path / "mine.npz").flat_params).all()
+
+
+def test_a_drawing_shows_what_it_is_and_knows_what_was_drawn_again():
+    model, (x, noise) = made(DRAWS[0], threads=1), examples(DRAWS[0])
+    drawing = model.redraw(x, noise)
+    assert repr(drawing).startswith("Drawing(7 of (1, 11, 13) in 4 glimpses: frames, write,")
+    assert np.array_equal(drawing.originals, x) and model.draw(2).originals is None
+
+
+def test_a_classifier_knows_what_its_labels_are_called():
+    model, (x, labels) = made(RAMS[0], threads=1), examples(RAMS[0])
+    assert model.class_names == ("0", "1", "2", "3", "4", "5")
+    model.origin = None, {"classes": ["a", "b", "c", "d", "e", "f"]}
+    assert copy.deepcopy(model).class_names == ("a", "b", "c", "d", "e", "f")
+    with pytest.raises(
+        UserError, match=r"labels must be from 0 to 5 \(they number a, b, c, d, e, ...: see class_names"
+    ):
+        model.loss(x, labels + 1)
+
+
 def test_a_saved_network_does_not_claim_data_that_it_has_not_seen(tmp_path):
     made(DRAWS[0]).save(tmp_path / "mine.npz")
     with pytest.raises(UserError, match="this run is of 'unknown', data that a program gave it: name a data set"):

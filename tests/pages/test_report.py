@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from support.runs import classifier, metrics, options, run, trainer
 
-from minidraw import UserError
+from minidraw import UserError, fit
 from minidraw.pages import pictures, report, svg
 from minidraw.pages.report import write_report
 from minidraw.pages.run import Run
@@ -131,6 +131,30 @@ def test_the_command_is_that_of_the_nearest_preset(tmp_path, network, train, wan
     assert sorted(shlex.split(said)) == sorted(shlex.split(f"python -m minidraw.train {wanted}{more}"))
 
 
+def test_the_command_names_the_network_that_the_run_started_from(folder, tmp_path):
+    assert run("train", "strokes", *options(3, tmp_path / "next"), "--init", folder) == 0
+    command = shlex.split(Run(tmp_path / "next").command())
+    assert command[command.index("--init") + 1] == str(folder)
+    assert run("train", *command[3:], "--out", tmp_path / "again", "--threads=1") == 0
+    assert metrics(tmp_path / "again") == metrics(tmp_path / "next")
+
+
+def test_a_run_of_a_program_has_no_command_that_does_not_work(tmp_path):
+    images = np.random.default_rng(0).random((40, 1, 8, 8), np.float32)
+    small = {"glimpses": 2, "enc_size": 4, "dec_size": 4, "latent_size": 2, "batch_size": 4, "threads": 1, "steps": 2}
+    fit(images, out=tmp_path / "a", progress=False, **small)
+    assert Run(tmp_path / "a").command() == ""
+    text = " ".join(of(tmp_path / "a" / "report.html").words)
+    assert "A program made this run" in text and "minidraw.train" not in text
+    config = json.loads((tmp_path / "a" / "config.json").read_text())
+    config["train"]["data"], config["init"] = "strokes", "a network in memory"
+    (tmp_path / "a" / "config.json").write_text(json.dumps(config))
+    write_report(tmp_path / "a")
+    assert "--init" not in Run(tmp_path / "a").command()
+    text = " ".join(of(tmp_path / "a" / "report.html").words)
+    assert "This command makes the run, but for its start, a network that a program gave:" in text
+
+
 PICTURES = ("samples.gif", "samples.png", "sheet.png", "seen.png", "data.png")
 
 
@@ -204,7 +228,7 @@ def test_runs_are_compared(folder, tmp_path, capsys):
 
 
 def test_while_a_run_goes_on_the_nearest_are_looked_for_among_few_which_the_page_says(tmp_path, monkeypatch):
-    monkeypatch.setattr(tasks, "FEW", 10)
+    monkeypatch.setattr(tasks, "SEARCHED", 10)
     of = trainer(tmp_path, steps=30, pictures_every=5)
     for _ in range(5):
         of.update()

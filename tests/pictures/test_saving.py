@@ -20,6 +20,7 @@ from minidraw.pictures.sizes import Size
 from minidraw.training.tasks import PICTURES, DrawingTask
 
 T, n, H, W = 4, 3, 7, 9
+ALL = tuple(ending for ending in saving.ENDINGS if ending != ".mp4")
 SVG = "{http://www.w3.org/2000/svg}"
 
 
@@ -145,15 +146,63 @@ def test_every_ending_is_a_file_that_is_whole(drawing, tmp_path):
         ("a.gif", {"scale": 100_000}, "3 drawings at a scale of 100000 are too much"),
         ("a.png", {"columns": 100_000, "scale": 1}, "of 1100002x11 pixels is too large"),
         ("a.gif", {"fps": 0}, "fps must be"),
+        (
+            "a.webp",
+            {"columns": 1, "scale": 800},
+            "of 7204x16808 pixels is too large for .webp, which holds 16,383 a side",
+        ),
+        (
+            "a.mp4",
+            {"columns": 3, "scale": 700},
+            "of 18908x4904 pixels is too large for .mp4, which holds 16,384 a side",
+        ),
+        ("a.gif", {"scale": -1}, "scale must be a whole number of 1 or more, or None, not -1"),
+        ("a.svg", {"scale": 0}, "scale must be .* not 0"),
+        ("a.npz", {"scale": 2.5}, r"scale must be .* not 2\.5"),
+        ("a.png", {"scale": True}, "scale must be .* not True"),
+        ("a.png", {"scale": np.float64(2)}, "scale must be"),
+        ("a.gif", {"columns": -1}, "columns must be a whole number of 1 or more, or None, not -1"),
+        ("a.gif", {"columns": 0}, "columns must be .* not 0"),
+        ("a.png", {"columns": 2.0}, r"columns must be .* not 2\.0"),
+        ("a.png", {"columns": "2"}, "columns must be .* not '2'"),
+        ("a.gif", {"fps": "a"}, "fps must be 0.1 or more for .gif, and hold 0 to 600 seconds, not a and 2"),
+        ("a.webp", {"hold": None}, "fps must be .* and hold .* not 10.0 and None"),
+        ("a.apng", {"hold": -1}, "fps must be .* and hold"),
+        *((f"a{e}", {"originals": np.zeros((2, 1, H, W))}, r"originals must be .* \(3, 1, 7, 9\)") for e in ALL),
+        ("a.gif", {"originals": np.zeros((n, H, W))}, r"an image a drawing, not \(3, 7, 9\)"),
+        ("a.gif", {"originals": [[1], [1, 2]]}, "originals cannot become a NumPy array"),
+        ("a.svg", {"originals": np.full((n, 1, H, W), "x")}, "originals must be real numbers"),
         ("file/a.gif", {}, "cannot write"),
         ("file/a.svg", {}, "cannot write"),
     ],
 )
-def test_what_cannot_be_is_one_line(drawing, tmp_path, name, options, line):
+def test_what_cannot_be_is_one_line(drawing, tmp_path, monkeypatch, name, options, line):
+    monkeypatch.setattr(saving, "check_video", lambda: "")  # where there is no ffmpeg too
+    if "cannot write" not in line:
+        monkeypatch.setattr(saving, "shown", lambda *_: pytest.fail("work before all is checked"))
     (tmp_path / "file").write_text("no folder")
     with pytest.raises(UserError, match=line) as caught:
         drawing.save(tmp_path / name, **options)
     assert "\n" not in str(caught.value) and [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_options_may_be_numpys_numbers_and_originals_lists(again, tmp_path):
+    x, redrawing = again
+    redrawing.save(tmp_path / "a.gif", originals=x, scale=2, columns=2, fps=5, hold=1)
+    numbers = {"scale": np.int64(2), "columns": np.uint8(2), "fps": np.float32(5), "hold": np.int16(1)}
+    redrawing.save(tmp_path / "b.gif", originals=x.tolist(), **numbers)
+    assert (tmp_path / "a.gif").read_bytes() == (tmp_path / "b.gif").read_bytes()
+    redrawing.save(tmp_path / "a.npz", originals=(3 * x - 1).tolist())  # not in [0, 1]: as it is given
+    np.testing.assert_allclose(np.load(tmp_path / "a.npz")["originals"], 3 * x - 1, rtol=1e-6)
+
+
+@pytest.mark.parametrize("kind, most", [(".webp", 16_383), (".mp4", 16_384), (".gif", 65_535), (".png", 65_535)])
+def test_a_side_may_be_what_an_ending_holds(kind, most):
+    sizes.check_side(most, 3, kind)
+    sizes.check_side(3, most, kind)
+    for sides in ((most + 1, 3), (3, most + 1)):
+        with pytest.raises(UserError, match=f"of {sides[1]}x{sides[0]} pixels is too large"):
+            sizes.check_side(*sides, kind)
 
 
 @pytest.mark.parametrize(

@@ -76,6 +76,13 @@ def test_a_pace_out_of_range_is_refused(tmp_path, fps, hold):
         writers.write_video(tmp_path / "a.mp4", [np.zeros((4, 4, 3), np.uint8)], fps, hold)
 
 
+def test_an_ffmpeg_that_cannot_be_started_is_told_in_one_line(tmp_path, monkeypatch):
+    monkeypatch.setattr(writers, "check_video", lambda: str(tmp_path / "none"))
+    with pytest.raises(UserError, match=r"cannot make .*a.mp4: No such file or directory; ask for"):
+        writers.write_video(tmp_path / "a.mp4", [np.zeros((4, 4, 3), np.uint8)])
+    assert os.listdir(tmp_path) == []
+
+
 @pytest.mark.skipif(os.name != "posix", reason="the stand-in for ffmpeg is a shell script")
 def test_an_ffmpeg_that_fails_is_told_in_its_words(tmp_path, monkeypatch):
     program = tmp_path / "ffmpeg"

@@ -11,7 +11,7 @@ from support.boxes import H, T, W, cell, n, painted, windows
 from minidraw.errors import UserError
 from minidraw.model.windows import Windows
 from minidraw.pictures import writers
-from minidraw.pictures.sheets import NOT_A_NUMBER, READING, WRITING, sequence_frames, sheet
+from minidraw.pictures.sheets import BACKGROUND, NOT_A_NUMBER, READING, WRITING, sequence_frames, sheet
 
 
 def read_gif(path):
@@ -126,6 +126,62 @@ def test_a_colour_gif_has_the_boxes_own_colours_in_one_palette(tmp_path, C):
     for colour in (WRITING, READING):
         assert painted(seen[0], colour)[painted(drawn[0], colour)].mean() == 1
     assert len(np.unique(seen.reshape(-1, 3), axis=0)) < 256
+
+
+def test_a_colour_gif_keeps_a_single_pixel_and_black_white_and_the_ground():
+    rng = np.random.default_rng(0)
+    noise = rng.integers(0, 9, (40, 40, 3))  # of nearly black, in which black is rare, and as much of all others
+    drawn = np.stack([noise, 255 - noise, 70 + noise, rng.integers(0, 256, (40, 40, 3))]).astype(np.uint8)
+    for k, colour in enumerate(((0, 0, 0), (255, 255, 255), BACKGROUND)):
+        drawn[:, 7, 5 * k + 3] = colour
+    colours, indices = writers._indexed(drawn)
+    assert len(colours) < 256
+    for k, colour in enumerate(((0, 0, 0), (255, 255, 255), BACKGROUND)):
+        shown = colours[np.stack(indices)]
+        assert painted(shown, colour)[painted(drawn, colour)].all() and painted(shown[:, 7, 5 * k + 3], colour).all()
+
+
+def test_a_colour_gif_of_little_keeps_all_of_it(tmp_path):
+    picture = np.zeros((30, 31, 3), np.uint8)
+    picture[11, 17] = (255, 0, 0)  # not one of every five
+    for place in (10, 11, 12, 13):
+        picture[20, place] = (0, 40 * place - 300, 200)
+    picture[:2] = BACKGROUND
+    writers.write_gif(tmp_path / "a.gif", [picture])
+    np.testing.assert_allclose(read_gif(tmp_path / "a.gif")[0][0].astype(int), picture, atol=3)
+
+
+def side(kind: str) -> list[np.ndarray]:
+    return [np.full((2, 65_536 if kind == ".gif" else 16_400, 3), level, np.uint8) for level in (0, 9)]
+
+
+@pytest.mark.parametrize("kind", [".gif", ".webp", ".mp4"])
+def test_what_a_library_will_not_make_is_one_line(tmp_path, kind):
+    if kind == ".mp4":
+        pytest.importorskip("imageio_ffmpeg", reason="imageio-ffmpeg is missing: pip install imageio-ffmpeg")
+    write = {".gif": writers.write_gif, ".webp": writers.write_animation, ".mp4": writers.write_video}[kind]
+    with pytest.raises(UserError, match=rf"(cannot|could not) make .*a\{kind}: ") as caught:
+        write(tmp_path / f"a{kind}", side(kind))
+    assert "\n" not in str(caught.value) and not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("problem", [RuntimeError, OSError, ValueError, OverflowError, KeyError])
+def test_whatever_fails_in_coding_is_one_line_but_for_want_of_memory(tmp_path, monkeypatch, problem):
+    def broken(*_, **__):
+        raise kind("no\nsuch luck")
+
+    for kind in (problem, MemoryError):
+        monkeypatch.setattr(writers.iio, "imwrite", broken)
+        monkeypatch.setattr(Image.Image, "save", broken)
+        for write, name in (
+            (writers.write_png, "a.png"),
+            (writers.write_gif, "a.gif"),
+            (writers.write_animation, "a.webp"),
+        ):
+            picture = sheet(growing()[0])
+            with pytest.raises(UserError if kind is problem else MemoryError, match="such luck"):
+                write(tmp_path / name, picture if name == "a.png" else [picture])
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_not_a_number_is_loud_in_a_gif(tmp_path):

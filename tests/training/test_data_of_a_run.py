@@ -60,6 +60,8 @@ def test_a_folder_may_move_but_not_change(tmp_path, capsys):
     assert run("train", *again, "--steps", 12, "--data", f"folder:{tmp_path / 'b'}?grey=1") == 2
     err = capsys.readouterr().err
     assert "a resumed run keeps its data" in err
+    assert run("train", "cluttered", *again, "--data", f"folder:{tmp_path / 'b'}") == 2
+    assert f"the run in {tmp_path / 'run'} trains DRAW, not RAM" in capsys.readouterr().err
 
 
 def test_data_that_a_program_gives_are_recorded_under_their_own_name(tmp_path, capsys):

@@ -3,13 +3,14 @@
 import os
 import signal
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 from support.files import refusal
 from support.runs import PACE, SIZES, assert_same_run, listing, options, run
 
-from minidraw import data
+from minidraw import data, train
 from minidraw.data import from_arrays
 from minidraw.model.draw import DRAW
 from minidraw.model.ram import RAM
@@ -89,13 +90,71 @@ def test_labels_train_a_classifier(away, capsys):
     names = np.array(["cat", "dog", "ox"])[LABELS]
     network = fit(IMAGES, names, preset="cluttered", batch_size=10, steps=4, out="cats", **small)
     assert isinstance(network, RAM) and network.config.classes == 3
-    assert checkpoints.load("cats").data["classes"] == ("cat", "dog", "ox") or [
-        *checkpoints.load("cats").data["classes"]
-    ]
+    assert tuple(checkpoints.load("cats").data["classes"]) == network.class_names == ("cat", "dog", "ox")
+    assert set(network.predict(IMAGES[:, None] / 255)) <= {0, 1, 2}
+    network.save("mine.npz")
+    assert RAM.load("mine.npz").class_names == ("cat", "dog", "ox")
+    of_objects = fit(IMAGES, names.astype(object), preset="cluttered", batch_size=10, steps=4, **small)
+    assert np.array_equal(of_objects.flat_params, network.flat_params) and of_objects.class_names == network.class_names
     assert isinstance(fit(IMAGES, names, steps=2, **TINY), DRAW), "labels do not matter to one that draws"
     assert "learns from labels" in refusal(fit, IMAGES, preset="cluttered", batch_size=10, steps=4, **small)
     told = refusal(fit, IMAGES, RNG.random(60), preset="cluttered", batch_size=10, steps=4, **small)
     assert "no labels for training and validation (labels are left out: of type float64)" in told
+
+
+def test_a_classifier_of_few_images_needs_no_batch_size(away, capsys):
+    fit(IMAGES, LABELS, preset="cluttered", steps=4, out="a", glimpses=2, read_size=3, hidden_size=8, threads=1)
+    assert checkpoints.load("a").experiment.train.batch_size == 16
+    err = capsys.readouterr().err
+    assert "batches of 16, for " in err and "expect drawings" not in err
+
+
+def test_a_resumed_run_keeps_its_seed(away):
+    """And by it a named set that is made by the seed."""
+    small = TINY | {"batch_size": 8}
+    whole = fit("strokes", steps=6, seed=7, out="whole", **small)
+    fit("strokes", steps=3, seed=7, out="a", **small)
+    again = fit("strokes", steps=6, out="a", resume=True, threads=1, progress=False)
+    assert again.config == whole.config and checkpoints.load("a").state["step"] == 6
+    assert checkpoints.load("a").data["fingerprint"] == checkpoints.load("whole").data["fingerprint"]
+
+
+def test_a_resumed_run_takes_no_preset(away):
+    fit(IMAGES, preset="strokes", steps=3, out="a", **TINY)
+    before = listing(away)
+    for preset in ("strokes", "cluttered", "nonsense"):
+        told = refusal(fit, IMAGES, preset=preset, steps=6, out="a", resume=True, threads=1)
+        assert "a resumed run keeps its settings: leave preset out" in told
+    assert listing(away) == before
+
+
+def test_a_complete_run_says_so(away, capsys):
+    for again in ({}, {"resume": True}):
+        network = fit(IMAGES, steps=6, out="run", **TINY | {"progress": True}, **again)
+    assert (
+        "this run is complete already (6 steps); to go on, give it more steps or minutes\n" in capsys.readouterr().err
+    )
+    network.loss_and_grads(IMAGES[:2, None] / 255, np.zeros((network.config.glimpses, 2, network.config.latent_size)))
+    with ThreadPoolExecutor(1) as pool:  # the gradients of a run that is over are nobody's
+        again = pool.submit(fit, IMAGES, steps=6, out="run", resume=True, **TINY).result()
+    assert np.array_equal(again.flat_params, network.flat_params)
+
+
+def test_a_run_of_arrays_goes_on_from_the_command_line_with_the_same_images_in_a_file(away):
+    fit(IMAGES, steps=6, out="run", **TINY)
+    np.save("same.npy", IMAGES)
+    np.save("other.npy", IMAGES[:, ::-1])
+    resume = ["--resume", "--out", "run", "--threads", "1", "--steps", "9"]
+    assert "name a data set with --data" in refusal(train.main, resume)
+    assert "are not those that this run was trained on" in refusal(train.main, [*resume, "--data", "folder:other.npy"])
+    assert train.main([*resume, "--data", "folder:same.npy"]) == 0
+    assert checkpoints.load("run").state["step"] == 9
+
+
+def test_ctrl_c_says_what_to_leave_out(away, monkeypatch):
+    stop_at(2, monkeypatch)
+    with pytest.raises(KeyboardInterrupt, match=r"fit\(\.\.\., out='a', resume=True\) goes on, without preset=$"):
+        fit(IMAGES, preset="strokes", steps=9, out="a", **TINY)
 
 
 def test_a_folder_that_holds_a_run_is_left_alone(away):
@@ -176,7 +235,26 @@ MISTAKES = [
     ({"resume": True, "out": "none"}, "there is no checkpoint none/checkpoint.npz"),
     ({"init": "none"}, "there is no checkpoint none"),
     ({"backend": "numby"}, "unknown backend 'numby'; did you mean 'numpy'"),
-    ({"threads": 0}, "threads must be 1 or more"),
+    ({"threads": 0}, "threads must be a whole number of 1 or more, not 0"),
+    ({"threads": "2"}, "threads must be a whole number of 1 or more, not '2'"),
+    ({"threads": True}, "threads must be a whole number of 1 or more, not True"),
+    ({"threads": 1.5}, "threads must be a whole number of 1 or more, not 1.5"),
+    ({"backend": None}, "backend is the name of one: numpy, cupy or auto, not None"),
+    ({"preset": 3}, "preset is the name of one, not 3"),
+    ({"preset": ""}, "preset is the name of one, not ''"),
+    ({"minutes": "6"}, "minutes must be a finite number of more than 0, not '6'"),
+    ({"minutes": True}, "minutes must be a finite number of more than 0, not True"),
+    ({"epochs": [3]}, "epochs must be a finite number of more than 0, not [3]"),
+    ({"steps": "5"}, "steps must be of type int, not '5'"),
+    ({"seed": "x"}, "seed must be of type int, not 'x'"),
+    ({"init": 3}, "a network to start from is a checkpoint's path or name, or a Network, not 3"),
+    ({"out": 3}, "out is the path of the run's folder, not 3"),
+    ({"out": ""}, "out is the path of the run's folder, not ''"),
+    ({"out": b"a"}, "out is the path of the run's folder, not b'a'"),
+    ({"labels": 3}, "there are labels ()"),
+    ({"valid": "x"}, "valid takes an array of images"),
+    ({"batch_size": "8"}, "batch_size must be of type int, not '8'"),
+    ({"image_shape": 12}, "image_shape must be three integers"),
 ]
 
 

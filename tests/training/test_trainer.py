@@ -156,7 +156,7 @@ def test_data_of_another_shape_and_a_batch_of_more_images_than_there_are_are_ref
     with pytest.raises(UserError, match="images of strokes are \\(1, 28, 28\\), but the network is for"):
         trainer(tmp_path, image_shape=(1, 28, 27))
     with pytest.raises(
-        UserError, match="batch_size 46 is more than the 45 training images of strokes: give --batch-size 45 or less"
+        UserError, match="batch_size 46 is more than the 45 training images of strokes: give a batch size of 45 or less"
     ):
         trainer(tmp_path, batch_size=46)
 

@@ -10,6 +10,7 @@ without moving others from one split to another. The images are read once and ke
 folder or the file changes; `remarks` say what was decided about them.
 """
 
+import dataclasses
 import hashlib
 import json
 import math
@@ -20,7 +21,7 @@ from ..images import Dataset
 from ..official import stamp
 from ..prepared import read_with, write
 from . import arrays, files, idx, listing
-from .options import PREFIX, Options, name_of, parse
+from .options import LONGEST, PREFIX, Options, name_of, parse
 from .pictures import Pictures, Unreadable
 from .records import blocks, dataset, describe
 
@@ -29,9 +30,10 @@ __all__ = ["PREFIX", "load"]
 VERSION = 3  # of what is kept in the cache
 
 
-def load(name: str, cache: Path) -> Dataset:
+def load(name: str, cache: Path, shape: tuple[int, int, int] | None = None) -> Dataset:
     """Return the images that `name` = "folder:PATH" or "folder:PATH?key=value&..." stands for.
 
+    Where they are wanted for a network of `shape` (C, H, W) and the name leaves the size of pictures open, it is that.
     Raises UserError for a wrong option, no or fewer than 10 images, what cannot be read, and what may mean two things.
     """
     path, options = parse(name)
@@ -47,7 +49,16 @@ def load(name: str, cache: Path) -> Dataset:
     if cached is None:
         raise UserError(f"{path} changed while it was read, or its cache {target} did: try again")
     records, about = cached  # (n, 1 + C·H·W): a label and an image each
-    return dataset(name_of(path, options), str(path), records, about, options.binarize)
+    data = dataset(name_of(path, options), str(path), records, about, options.binarize)
+    if shape and shape != data.train.shape and _only_size_differs(shape, data, options):
+        return load(name_of(path, dataclasses.replace(options, size=(shape[2], shape[1]))), cache)
+    return data
+
+
+def _only_size_differs(shape: tuple[int, int, int], data: Dataset, options: Options) -> bool:
+    """Tell whether pictures become images of `shape` by another size, where that was found and not asked for."""
+    free = data.preparation is not None and options.size is None
+    return free and shape[0] == data.train.shape[0] and max(shape) <= LONGEST
 
 
 def _stamps(path: Path, found: listing.Listing | None) -> str:

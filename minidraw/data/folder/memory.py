@@ -7,6 +7,7 @@ import numpy as np
 
 from ...errors import UserError, one_line
 from ..images import Dataset
+from ..known import is_known
 from .arrays import Arrays
 from .options import PREFIX, Options, read_option
 from .parts import Part
@@ -50,6 +51,8 @@ def from_arrays(
     """
     if not isinstance(name, str) or not name or name.startswith(PREFIX):
         raise UserError(f"the name of a data set is a text that does not begin with {PREFIX}, not {name!r}")
+    if is_known(name):
+        raise UserError(f"{name!r} is the name of a data set of minidraw: give these images another name")
     asked = {"axes": axes, "size": size, "black": black, "white": white, "ground": ground}
     options = Keywords(binarize=bool(binarize), **{key: _read(key, value) for key, value in asked.items()})
     if options.white is not None and options.white == (options.black or 0.0):

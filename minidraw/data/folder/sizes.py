@@ -5,11 +5,8 @@ from collections import Counter
 import numpy as np
 
 LARGEST, USUAL = 128, 64  # pixels: the longest side that is kept as it is; that of other pictures
-FEW, LARGEST_OF_FEW, USUAL_OF_FEW = (
-    2000,
-    48,
-    32,
-)  # of fewer pictures, the same: whoever has few has minutes to train on them
+FEW = 2000  # images, of all splits together: whoever has fewer has minutes to train on them, and draws copies of them
+LARGEST_OF_FEW, USUAL_OF_FEW = 48, 32  # pixels: the same of few pictures
 ALIKE, MOST = 0.1, 0.9  # aspects that differ by less are alike; if that many are, it is the aspect of all
 
 

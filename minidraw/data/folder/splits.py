@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from numbers import Integral
 
 import numpy as np
 
@@ -101,13 +102,27 @@ def numbered(labels: Sequence[str | None]) -> tuple[np.ndarray, tuple[str, ...] 
     return numbers, names, ""
 
 
+def plain(values: np.ndarray) -> np.ndarray:
+    """Return an array of Python's texts, or of its whole numbers, as NumPy's of such; any other as it is.
+
+    >>> plain(np.array(["b", "a"], object)).dtype.kind, plain(np.array([2, 1], object)).dtype.kind
+    ('U', 'i')
+    """
+    values = np.asarray(values)
+    if values.dtype.kind in "OT":
+        for kind in (str, Integral):
+            if all(isinstance(value, kind) for value in values.ravel()):
+                return np.array(values.tolist())
+    return values
+
+
 def classes_of(labels: list[np.ndarray]) -> tuple[np.ndarray, tuple[str, ...]] | str:
     """Return labels of any kind, arrays (n,) or (n, 1) or one-hot (n, K), as uint8 (n,) and the names of the classes.
 
     Where they are no labels of classes, return what they are instead.
     """
     columns = []
-    for part in map(np.asarray, labels):
+    for part in map(plain, labels):
         if part.ndim == 2 and part.shape[1] == 1:
             part = part[:, 0]
         if part.ndim == 2 and part.shape[1] > 1 and np.isin(part, (0, 1)).all() and (part.sum(axis=1) == 1).all():
