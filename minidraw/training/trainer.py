@@ -238,7 +238,8 @@ class Trainer:
         with self.adam.averaged(), np.errstate(all="ignore"):  # what is not finite shows
             fields, self.validation = self.task.validate(count, stream(config.seed, VALIDATION))
         self.validation += self.of_all()
-        self.record.line(step=state.step, glimpses=state.glimpses, **fields, validation_images=count, seconds=state.seconds)
+        place = {"step": state.step, "glimpses": state.glimpses}
+        self.record.line(**place, **fields, validation_images=count, seconds=state.seconds)
         return fields
 
     def draw(self) -> None:
@@ -291,8 +292,7 @@ class Trainer:
                 f"the images of {self.data.name} are not those that this run was trained on ({differs}): a resumed run "
                 "keeps its data; start a new run in another folder"
             )
-        restored = read_state(checkpoint.state, self.experiment.model.glimpses, self.task.row_length)
-        adam = self.adam
+        adam, restored = self.adam, read_state(checkpoint.state, self.experiment.model.glimpses, self.task.row_length)
         for name, target in zip(VECTORS, (adam.params, adam.average, adam.mean, adam.square), strict=True):
             target[:] = self.model.xp.asarray(checkpoint.vectors[name])
         adam.updates = restored.updates
