@@ -8,10 +8,9 @@ import numpy as np
 from PIL import Image
 
 from ..model.windows import Windows
-from .sheets import BACKGROUND, LABEL, OUTLINE, READING, WRITING, box_lines, cells, chosen_glimpses, column_names
+from .sheets import BACKGROUND, BAND, LABEL, OUTLINE, READING, WRITING, box_lines, cells, chosen_glimpses, column_names
 from .sizes import GAP, STEPS
 
-BAND = 14  # pixels: the row of the columns' names
 THIN, EDGE = 0.25, 0.25  # the least thickness of a box's line, and of its outline, in pixels of the image
 
 
