@@ -19,6 +19,7 @@
 of the above in detail. The paper itself is minidraw.model: begin with minidraw/model/reference.py.
 """
 
+import importlib
 from typing import TYPE_CHECKING, Any
 
 from .errors import UserError
@@ -55,8 +56,6 @@ _LATER = {"fit": "training.fit", "from_arrays": "data", "Dataset": "data.images"
 def __getattr__(name: str) -> Any:
     if name not in _LATER:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    import importlib
-
     value = globals()[name] = getattr(importlib.import_module(f".{_LATER[name]}", __name__), name)
     return value
 

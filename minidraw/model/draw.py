@@ -46,7 +46,6 @@ class Drawing(NamedTuple):
     latents: np.ndarray  # (T, n, Z): z_t, which `DRAW.decode` takes
     ink: np.ndarray  # (T, n, C, H, W): 1 - exp(-Σ |what glimpses have added in logits|): 0 where none has written yet
     start: np.ndarray  # (C, H, W): sigmoid(c_0), the canvas before the first glimpse
-
     originals: np.ndarray | None = None  # (n, C, H, W): the images that were drawn again, if there were any
 
     def __repr__(self) -> str:
@@ -213,7 +212,7 @@ class DRAW(Network):
             start = to_host(trace.mean[0, 0]).reshape(config.image_shape)
             for name, window in seen.items():
                 window[:, chunk] = to_host(getattr(trace, name).window)
-        originals = None if x is None else to_host(x).reshape(n, *config.image_shape)
+        originals = None if x is None else to_host(x).reshape(n, *config.image_shape).copy()  # x may be the caller's
         placed = {name: windows(window, config.image_shape, sizes[name]) for name, window in seen.items()}
         return Drawing(frames, placed.get("write"), placed.get("read"), z, ink, start, originals)
 

@@ -19,6 +19,7 @@ import numpy as np
 from ..backend import as_array
 from ..errors import UserError
 from ..files import write_atomic
+from ..model.config import is_count
 from ..model.draw import Drawing
 from . import arrays
 from .ink import shown
@@ -55,12 +56,14 @@ def check(
     fps: float = 10.0,
     hold: float = 2.0,
     originals: np.ndarray | None = None,
-) -> None:
-    """Raise UserError, before any work is done, for what `save` will not do."""
+) -> int:
+    """Return the enlargement of the picture that `save` makes; of arrays it is 1.
+
+    Raises UserError, before any work is done, for what `save` will not do.
+    """
     kind = ending(path)
     for name, value in (("scale", scale), ("columns", size.columns)):
-        whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
-        if value is not None and not (whole and value >= 1):
+        if value is not None and not is_count(value):
             raise UserError(f"{name} must be a whole number of 1 or more, or None, not {value!r}")
     if originals is not None and originals.shape != (wanted := (size.drawings, *size.image_shape)):
         raise UserError(f"originals must be (n, C, H, W) = {wanted}, an image a drawing, not {originals.shape}")
@@ -74,10 +77,10 @@ def check(
         raise UserError(f"a strip is a still picture: let the file end in .png or .svg, not {kind}")
     if kind in arrays.ENDINGS:
         arrays.check_arrays(*size[:3])
-        return
+        return 1
     if latents:
         raise UserError(f"latents are numbers: let the file end in .npy, not {kind}")
-    size._replace(strip=strip or kind == ".svg").check(scale, kind)
+    return size._replace(strip=strip or kind == ".svg").check(scale, kind)
 
 
 def save(
@@ -105,14 +108,13 @@ def save(
     T, n, C, H, W = drawing.frames.shape
     originals = drawing.originals if originals is None else as_array("originals", originals)
     size = Size(n, T, (C, H, W), beside=originals is not None, columns=columns)
-    check(path, size, scale, strip, latents, fps, hold, originals)
+    scale = check(path, size, scale, strip, latents, fps, hold, originals)
     kind = ending(path)
     if kind in arrays.ENDINGS:
         return _line(path, arrays.write_arrays(path, drawing, originals, latents))
-    strip = strip or kind == ".svg"
-    scale = size._replace(strip=strip).check(scale, kind)
     ink = shown(drawing, plain)
-    what, words = f"{n} drawing{'s' * (n > 1)} of {T} glimpses", ink.words if strip or kind in MOVING else ""
+    what = f"{n} drawing{'s' * (n > 1)} of {T} glimpses"
+    words = ink.words if strip or kind != ".png" else ""
     look: dict[str, Any] = {"originals": originals, "scale": scale}
     windows: dict[str, Any] = {"write": drawing.write, "read": drawing.read} if boxes else {}
     if kind == ".svg":
@@ -158,8 +160,7 @@ def morph(drawing: Drawing, path: str | os.PathLike, scale: int | None = None, f
     """Write what came out of a drawing's n images, one after the other, as a moving picture; as for `save`."""
     _, n, *image_shape = drawing.frames.shape
     check_moving(path)
-    check(path, size := morph_size(n, image_shape), scale, fps=fps)
-    scale = size.check(scale, ending(path))
+    scale = check(path, morph_size(n, image_shape), scale, fps=fps)
     pictures = [sheet(image[None], scale=scale) for image in drawing.frames[-1]]
     return write_pictures(path, pictures, f"{n} drawings, one after the other", fps=fps, hold=0)
 

@@ -24,7 +24,7 @@ from ..errors import UserError, reason
 from ..files import write_atomic
 from .sheets import BACKGROUND, NOT_A_NUMBER, READING, WRITING
 
-GREYS = 128  # levels in a grey GIF: the eye sees no bands, and and a seventh less to store than with all
+GREYS = 128  # levels in a grey GIF: the eye sees no bands, and a seventh less to store than with all
 COLOURS = 248  # found for a colour GIF, besides the MARKS and the FIXED; of 256 one must stay free, see write_gif
 FIXED = (0, BACKGROUND[0], 255)  # greys that are kept as they are: black, what is between the cells, and white
 SAMPLED = 1 << 22  # pixels: of more not every one is looked at for a palette, but never less than every fifth

@@ -7,6 +7,7 @@ import math
 from collections.abc import Iterator
 
 import numpy as np
+import scipy  # what is used of it is imported then: it takes half a second of a start
 from tqdm import tqdm
 
 from ..data.images import mean_image
@@ -74,8 +75,6 @@ def importance_weighted_bound(network: DRAW, split, samples: int, seed: int) -> 
 
     It is at least -log P(x) on average, and falls towards it as K grows (Burda et al. 2015, arXiv:1509.00519).
     """
-    from scipy.special import logsumexp  # here, since a start takes half a second longer with it
-
     rng = np.random.default_rng([seed, 2])
     bounds = []
     with tqdm(total=samples * len(split), unit="draw", desc="importance-weighted", leave=False, disable=None) as bar:
@@ -84,7 +83,7 @@ def importance_weighted_bound(network: DRAW, split, samples: int, seed: int) -> 
             for _ in range(samples):
                 weights.append(network.log_weights(images, draw_noise(network.config, len(images), rng)))
                 bar.update(len(images))
-            bounds.append(math.log(samples) - logsumexp(np.float64(weights), axis=0))
+            bounds.append(math.log(samples) - scipy.special.logsumexp(np.float64(weights), axis=0))
     bounds = np.concatenate(bounds)  # (images,)
     results = {"importance_weighted_bound": mean(bounds), "importance_weighted_error": standard_error(bounds)}
     return results | {"samples": samples}
@@ -97,15 +96,13 @@ def yardsticks(train, split, seed: int) -> dict:
     `least` is what no model can go below: the entropy of the pixels' values, which are probabilities where they are
     grey, and 0 for binarized images.
     """
-    from scipy.special import entr  # here, since a start takes half a second longer with it
-
     rng = np.random.default_rng([seed, 3])
     logits = mean_logits(train, rng)  # (C·H·W,)
     independent = least = 0.0
     for images in batches(split, len(split), rng):
         rows = images.reshape(len(images), -1).astype(np.float64)
         independent += likelihood.reconstruction(rows, np.broadcast_to(logits, rows.shape), np).sum()
-        least += (entr(rows) + entr(1 - rows)).sum()
+        least += (scipy.special.entr(rows) + scipy.special.entr(1 - rows)).sum()
     return {"independent_pixels": float(independent / len(split)), "least": float(least / len(split))}
 
 

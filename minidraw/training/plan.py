@@ -15,6 +15,7 @@ from ..errors import UserError
 from ..model import NETWORKS
 from ..model.network import Network
 from ..model.ram import RAM
+from ..pages.run import IN_MEMORY
 from ..parallel.ranks import Ranks
 from ..presets import Experiment, for_few_images, of_few, preset
 from . import checkpoints
@@ -35,7 +36,7 @@ class Init:
     def __init__(self, source: Any):
         self.name, self.experiment = str(source), None
         if isinstance(source, Network):
-            self.name, self.config, self.network = "a network in memory", source.config, source.name
+            self.name, self.config, self.network = IN_MEMORY, source.config, source.name
             self.flat_params = to_host(source.flat_params)
         elif not isinstance(source, str | os.PathLike):
             raise UserError(f"a network to start from is a checkpoint's path or name, or a Network, not {source!r}")

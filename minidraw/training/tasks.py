@@ -4,6 +4,7 @@ A task has a network and the data. It makes minibatches, says which numbers of a
 measures on held-out images, and makes pictures.
 """
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
@@ -54,13 +55,15 @@ class DrawingTask(Task):
         """
         canvas, train = self.model.params["canvas0"], self.data.train
         mean = to_device(mean_logits(train, rng), self.model.xp, self.model.dtype)
-        kept, bounds = canvas.copy(), []
-        for start in (mean, kept) if begun else ():
-            canvas[:] = start
-            bounds.append(
-                sum(bound_terms(self.model, train, min(COMPARED, len(train)), np.random.default_rng(0))).sum()
-            )
-        canvas[:] = kept if begun and bounds[1] < bounds[0] else mean
+        kept, with_kept = canvas.copy(), self.cost_of_some() if begun else math.inf
+        canvas[:] = mean
+        if begun and with_kept < self.cost_of_some():
+            canvas[:] = kept
+
+    def cost_of_some(self) -> float:
+        """Return the bound of the first few training images, in nats of all together."""
+        count = min(COMPARED, len(self.data.train))
+        return float(sum(bound_terms(self.model, self.data.train, count, np.random.default_rng(0))).sum())
 
     def inputs(self, chosen: np.ndarray, images: np.random.Generator, noise: np.random.Generator) -> tuple:
         """Return images (B, C, H, W) and noise (T, B, Z)."""

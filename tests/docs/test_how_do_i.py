@@ -35,6 +35,14 @@ def test_the_page_of_the_interface_is_that_of_the_docstrings(tmp_path):
     assert (tmp_path / "api.md").read_text(encoding="utf-8") == api_page.PAGE.read_text(encoding="utf-8")
 
 
+def test_what_is_no_page_is_not_written(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for wrong in (["--help"], ["a.md", "b.md"]):
+        with pytest.raises(minidraw.UserError, match=r"usage: python -m tools\.api_page"):
+            api_page.main(wrong)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_the_page_has_every_public_name():
     page = api_page.PAGE.read_text(encoding="utf-8")
     assert [name for name in minidraw.__all__ if not re.search(rf"^### .*\b{name}\b", page, re.MULTILINE)] == []

@@ -4,10 +4,7 @@ That it can be built and installed, and draws then, is for .ci/package, which ta
 """
 
 import re
-import runpy
 from pathlib import Path
-
-import pytest
 
 import minidraw
 from minidraw import __main__ as top
@@ -15,17 +12,6 @@ from minidraw import __main__ as top
 ROOT = Path(__file__).resolve().parents[2]
 SHOWN = ("", "minidraw", "docs", "examples", "tests", "tools", ".ci")  # folders with files to read
 PRINTED = {".py", ".md", ".ipynb", ".toml", ".cff", ""}  # .ci's files have no ending
-
-
-@pytest.fixture
-def told(monkeypatch):
-    """What setup.py tells setuptools."""
-    setuptools = pytest.importorskip("setuptools", reason="setuptools is missing: pip install setuptools")
-    options = {}
-    monkeypatch.setattr(setuptools, "setup", lambda **given: options.update(given))
-    monkeypatch.chdir(ROOT)
-    runpy.run_path(str(ROOT / "setup.py"))
-    return options
 
 
 def distribution(requirement: str) -> str:

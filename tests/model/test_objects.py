@@ -183,6 +183,7 @@ def test_a_drawing_shows_what_it_is_and_knows_what_was_drawn_again():
     drawing = model.redraw(x, noise)
     assert repr(drawing).startswith("Drawing(7 of (1, 11, 13) in 4 glimpses: frames, write,")
     assert np.array_equal(drawing.originals, x) and model.draw(2).originals is None
+    assert not np.shares_memory(drawing.originals, x), "who draws on x afterwards must not change what was drawn from"
 
 
 def test_a_classifier_knows_what_its_labels_are_called():

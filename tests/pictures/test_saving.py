@@ -50,6 +50,17 @@ def every_picture(path) -> np.ndarray:
         return np.stack([np.asarray(frame.convert("RGB")) for frame in ImageSequence.Iterator(picture)])
 
 
+def test_a_drawing_is_shown_beside_what_it_was_drawn_from(again, tmp_path):
+    x, drawing = again
+    for name, options in {"by itself": {}, "given": {"originals": x}, "others": {"originals": 1 - x}}.items():
+        drawing.save(tmp_path / f"{name}.png", **options)
+    drawing._replace(originals=None).save(tmp_path / "alone.png")
+    by_itself, given, others, alone = (
+        (tmp_path / f"{name}.png").read_bytes() for name in ("by itself", "given", "others", "alone")
+    )
+    assert by_itself == given and by_itself not in (others, alone)
+
+
 @pytest.mark.parametrize("ending", [".gif", ".webp", ".apng", ".GIF"])
 def test_a_moving_picture_is_ink_and_ends_with_what_came_out(drawing, tmp_path, ending):
     line = drawing.save(tmp_path / f"a{ending}", scale=4)

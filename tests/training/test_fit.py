@@ -134,10 +134,9 @@ def test_a_complete_run_says_so(away, capsys):
     assert (
         "this run is complete already (6 steps); to go on, give it more steps or minutes\n" in capsys.readouterr().err
     )
-    network.loss_and_grads(IMAGES[:2, None] / 255, np.zeros((network.config.glimpses, 2, network.config.latent_size)))
+    noise = np.zeros((network.config.glimpses, 2, network.config.latent_size))
     with ThreadPoolExecutor(1) as pool:  # the gradients of a run that is over are nobody's
-        again = pool.submit(fit, IMAGES, steps=6, out="run", resume=True, **TINY).result()
-    assert np.array_equal(again.flat_params, network.flat_params)
+        pool.submit(fit(IMAGES, steps=2, **TINY).loss_and_grads, IMAGES[:2, None] / 255, noise).result()
 
 
 def test_a_run_of_arrays_goes_on_from_the_command_line_with_the_same_images_in_a_file(away):

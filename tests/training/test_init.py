@@ -8,7 +8,7 @@ import pytest
 from support.files import refusal
 from support.runs import PACE, SIZES, listing, run
 
-from minidraw import data
+from minidraw import data, train
 from minidraw.data import from_arrays, mean_image
 from minidraw.model.draw import DRAW, DRAWConfig
 from minidraw.model.ram import RAM, RAMConfig
@@ -118,3 +118,13 @@ def test_the_command_line(here, trained, capsys):
     assert run("train", "strokes", "--init", trained, "--threads=1") == 2
     assert f"cannot start from {trained}: encoder.W is (21, 28) there" in capsys.readouterr().err
     assert listing(here) == before, "a mistake leaves nothing"
+
+
+def test_a_run_without_a_name_is_named_after_what_it_starts_from(trained, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    quick = ["--data", "strokes", "--steps", "2", "--batch-size", "8", "--threads", "1"]
+    for given in (trained, trained / "checkpoint.npz"):
+        assert train.main(["--init", str(given), *quick]) == 0
+    (tmp_path / "mine.npz").write_bytes((trained / "checkpoint.npz").read_bytes())
+    assert train.main(["--init", "mine.npz", *quick]) == 0
+    assert {path.name for path in (tmp_path / "runs").iterdir()} == {f"from-{trained.name}", "from-run-2", "from-mine"}
