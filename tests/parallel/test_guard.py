@@ -2,6 +2,7 @@
 
 import copy
 import os
+import signal
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -119,6 +120,7 @@ def in_child(work):
     reader, writer = os.pipe()
     pid = os.fork()
     if not pid:
+        signal.alarm(60)  # a child that hangs fails
         try:
             os.close(reader)
             with os.fdopen(writer, "wb") as file:
