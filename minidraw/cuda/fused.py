@@ -77,7 +77,7 @@ def error_image(trace, t: int, xp) -> None:
 
 
 def error_image_backward(trace, t: int, derror: Array, xp) -> None:
-    """See recurrence.error_image_backward; this one leaves derror as it is."""
+    """See recurrence.error_image_backward."""
     B, P = derror.shape
     xp.kernels.elements("error_image_backward", B * P, trace.mean[t], Rows(derror), trace.dcanvas, B, P)
 

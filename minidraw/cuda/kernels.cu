@@ -210,9 +210,18 @@ struct Place {
 // attention.faintest: a third of the logarithm of the least normal number.
 __device__ inline real faintest() { return real(sizeof(real) == 4 ? -29.112181583517703 : -236.13213951075468); }
 
-// Fill F_X (N, W) and F_Y (N, H), a warp for every row. All threads must call it; it ends with a barrier.
-__device__ inline void filterbanks(const real* window, real* F_X, real* F_Y, int H, int W, int N)
+// config.LOG_LIMIT: where a window's logarithms end.
+__device__ inline real log_limit() { return 40; }
+
+// Clip the logarithms of the window; fill F_X (N, W) and F_Y (N, H), a warp for every row. All threads must call it; it
+// ends with a barrier.
+__device__ inline void filterbanks(real* window, real* F_X, real* F_Y, int H, int W, int N)
 {
+    if (threadIdx.x >= 2 && threadIdx.x < 5) {
+        real value = window[threadIdx.x];  // where it is not a number it stays as it is
+        window[threadIdx.x] = value > log_limit() ? log_limit() : value < -log_limit() ? -log_limit() : value;
+    }
+    __syncthreads();
     int lane = threadIdx.x % 32, longest = H > W ? H : W;
     real scale = real(-0.5) * exp(-window[2]);
     for (int row = threadIdx.x / 32; row < 2 * N; row += blockDim.x / 32) {
@@ -270,13 +279,14 @@ __device__ inline void filterbanks_backward(
         for (int row = first; row < last; row++) sum += shared[3 * row + (threadIdx.x < 2 ? 0 : threadIdx.x - 1)];
         dwindow[threadIdx.x] = sum;
     }
-    if (threadIdx.x == 0) dwindow[4] = dlog_gamma;
+    if (threadIdx.x == 4) dwindow[4] = dlog_gamma;
+    if (threadIdx.x >= 2 && threadIdx.x < 5 && fabs(window[threadIdx.x]) >= log_limit()) dwindow[threadIdx.x] = 0;
 }
 
 // Shared memory: where `staged` is 1, N rows of F_X at an odd distance, so that lanes that read one pixel's weights of
 // different filters meet no bank twice.
 extern "C" __global__ void read_forward(
-    const real* images, const real* window, real* F_X, real* F_Y, real* columns, real* glimpse, int glimpse_stride,
+    const real* images, real* window, real* F_X, real* F_Y, real* columns, real* glimpse, int glimpse_stride,
     int S, int H, int W, int N, int staged)
 {
     DYNAMIC_SHARED(real, shared);
@@ -367,7 +377,7 @@ extern "C" __global__ void read_backward(
 }
 
 extern "C" __global__ void write_forward(
-    const real* patch, const real* window, real* F_X, real* F_Y, real* scaled, real* columns, real* written, int C,
+    const real* patch, real* window, real* F_X, real* F_Y, real* scaled, real* columns, real* written, int C,
     int H, int W, int N)
 {
     long long image = blockIdx.x;
@@ -378,9 +388,10 @@ extern "C" __global__ void write_forward(
     scaled += image * C * N * N;
     columns += image * C * H * N;
     written += image * C * H * W;
+    filterbanks(window, F_X, F_Y, H, W, N);
     real shrink = exp(-window[4]);
     for (int k = threadIdx.x; k < C * N * N; k += blockDim.x) scaled[k] = shrink * patch[k];
-    filterbanks(window, F_X, F_Y, H, W, N);  // its barrier is for `scaled` too
+    __syncthreads();
     for (int k = threadIdx.x; k < C * H * N; k += blockDim.x) {  // columns = F_Y^T scaled
         int c = k / (H * N), h = k / N % H, j = k % N;
         real sum = 0;
@@ -476,33 +487,35 @@ __device__ inline Words philox(Words c, unsigned int key0, unsigned int key1)
 // A uniform number above 0, at most 1; two of them make two normal ones (Box and Muller).
 __device__ inline real uniform(unsigned int word) { return (real(word) + real(0.5)) * real(2.3283064365386963e-10); }
 
-// Standard normal numbers that are a function of the seed, the step and their place; a thread makes four.
-extern "C" __global__ void normals(real* out, const long long* counts, unsigned long long seed, long long n)
+// Standard normal numbers that are a function of the key, the step and their place; a thread makes four.
+extern "C" __global__ void normals(real* out, const long long* counts, unsigned long long key, long long n)
 {
     unsigned long long k = thread_index(), step = counts[STEPS];
     if (4 * k >= (unsigned long long)n) return;
     Words counter = {(unsigned int)k, (unsigned int)(k >> 32), (unsigned int)step, (unsigned int)(step >> 32)};
-    Words word = philox(counter, (unsigned int)seed, (unsigned int)(seed >> 32));
+    Words word = philox(counter, (unsigned int)key, (unsigned int)(key >> 32));
     real radius[2] = {sqrt(-2 * log(uniform(word.x))), sqrt(-2 * log(uniform(word.z)))};
     real angle[2] = {2 * uniform(word.y), 2 * uniform(word.w)};  // in half turns
     for (int j = 0; j < 4 && 4 * (long long)k + j < n; j++)
         out[4 * k + j] = radius[j / 2] * (j % 2 ? sinpi(angle[j / 2]) : cospi(angle[j / 2]));
 }
 
-// A number for every block: its part of the sum of squares. Shared memory: a number a warp.
-extern "C" __global__ void squares(const real* grads, real* sums, long long n)
+// A number for every block: its part of the sum of squares, which float could not hold from 1e38 on. Shared memory: a
+// double a warp.
+extern "C" __global__ void squares(const real* grads, double* sums, long long n)
 {
-    DYNAMIC_SHARED(real, shared);
-    real sum = 0;
-    for (long long k = thread_index(); k < n; k += (long long)gridDim.x * blockDim.x) sum += grads[k] * grads[k];
-    sum = block_sum(sum, shared);
+    DYNAMIC_SHARED(double, shared_double);
+    double sum = 0;
+    for (long long k = thread_index(); k < n; k += (long long)gridDim.x * blockDim.x)
+        sum += double(grads[k]) * double(grads[k]);
+    sum = block_sum(sum, shared_double);
     if (threadIdx.x == 0) sums[blockIdx.x] = sum;
 }
 
 // One block decides what becomes of the gradient whose squares add up to `squares` (blocks), and adds its norm and the
-// step's numbers, row (length), to `sums`. Shared memory: a double a warp.
+// step's numbers, row (length), to `sums`. 1e18 is optim.LARGEST. Shared memory: a double a warp.
 extern "C" __global__ void decide(
-    const real* squares, int blocks, const real* row, int length, const real* rate, long long* counts, double* sums,
+    const real* row, int length, const double* squares, int blocks, const real* rate, long long* counts, double* sums,
     real* verdict, double beta1, double beta2, double epsilon, double averaging, double clip)
 {
     DYNAMIC_SHARED(double, shared_double);
@@ -512,7 +525,7 @@ extern "C" __global__ void decide(
     sum = block_sum(sum, shared_double);
     strange = block_sum(strange, shared_double);
     double norm = sqrt(sum);
-    bool good = isfinite(norm) && strange == 0;
+    bool good = isfinite(norm) && strange == 0 && (clip > 0 && clip < norm ? clip : norm) <= 1e18;
     if (good)
         for (int k = threadIdx.x; k < length; k += blockDim.x) sums[1 + k] += row[k];
     if (threadIdx.x != 0) return;

@@ -6,13 +6,13 @@ is added up there until somebody asks. All memory that a graph touches is its ow
 """
 
 import contextlib
-import sys
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from ..errors import one_line
+from ..errors import STDERR, one_line
+from ..streams import Purpose, seeds
 
 SQUARES = 256  # blocks that add up the squares of the gradient
 COUNTS = 5  # as in kernels.cu: steps, updates, skipped, of these in a row, rows
@@ -49,7 +49,8 @@ class TrainingStep:
     """
 
     def __init__(self, task: Any, adam: Any, images: int, clip: float, seed: int, capture: bool = True):
-        self.task, self.adam, self.images, self.clip, self.seed = task, adam, images, clip, seed % (1 << 64)
+        self.task, self.adam, self.images, self.clip = task, adam, images, clip
+        self.key = seeds(seed, Purpose.NOISE).generate_state(1, np.uint64)[0]
         self.model = model = task.model
         self.xp, self.kernels = model.xp, model.xp.kernels
         self.shard = model.Shard(model.config, self.xp, model.dtype)  # the model's own may grow and move
@@ -58,7 +59,7 @@ class TrainingStep:
         self.inputs = [zeros([images if size is None else size for size in shape], model.dtype) for shape in shapes]
         self.feed = Feed(self.xp, self.inputs[:-1] if task.noisy else self.inputs)
         length = task.row_length(model.config.glimpses)
-        self.row, self.squares = zeros(length, model.dtype), zeros(SQUARES, model.dtype)
+        self.row, self.squares = zeros(length, model.dtype), zeros(SQUARES, np.float64)
         self.rate, self.verdict = zeros(1, model.dtype), zeros(5, model.dtype)
         self.counts, self.sums = zeros(COUNTS, np.int64), zeros(1 + length, np.float64)
         self.stream, self.pool = self.xp.cuda.Stream(), self.xp.cuda.MemoryPool()
@@ -91,7 +92,7 @@ class TrainingStep:
                     raise
                 self.graph = self.stream.end_capture()
         except Exception as problem:
-            print(f"no CUDA graph ({one_line(problem)}): the steps are launched kernel by kernel", file=sys.stderr)
+            print(f"no CUDA graph ({one_line(problem)}): the steps are launched kernel by kernel", file=STDERR)
             self.capture = False
 
     def work(self) -> None:
@@ -99,14 +100,14 @@ class TrainingStep:
         model, adam, kernels, grads = self.model, self.adam, self.kernels, self.model.flat_grads
         if self.task.noisy:
             noise = self.inputs[-1]
-            kernels.elements("normals", -(-noise.size // 4), noise, self.counts, np.uint64(self.seed), long(noise))
+            kernels.elements("normals", -(-noise.size // 4), noise, self.counts, self.key, long(noise))
         outputs = self.shard.run("loss_and_grads", model.params, model.grads, self.inputs, 1.0 / self.images)
         self.task.device_row(outputs, self.inputs, self.row)
         shared = kernels.warps() * 8
         kernels.blocks("squares", SQUARES, grads, self.squares, long(grads), shared=shared)
         numbers = [np.float64(x) for x in (adam.beta1, adam.beta2, adam.epsilon, adam.averaging, self.clip)]
         filled = self.counts, self.sums, self.verdict
-        given = self.squares, SQUARES, self.row, self.row.size, self.rate
+        given = self.row, self.row.size, self.squares, SQUARES, self.rate
         kernels.blocks("decide", 1, *given, *filled, *numbers, shared=shared)
         vectors = adam.params, grads, adam.mean, adam.square, adam.average
         betas = adam.beta1, 1 - adam.beta1, adam.beta2, 1 - adam.beta2

@@ -6,7 +6,7 @@ The recipe is that of Mnih et al. (2014, arXiv:1406.6247), which the paper took 
 import numpy as np
 
 from . import mnist
-from .images import Dataset, unit
+from .images import Dataset, Made, unit
 from .patches import add, cut
 from .places import Places
 
@@ -14,14 +14,14 @@ SIDE = 100  # pixels, of an image
 SCRAPS, SCRAP = 8, 8  # how many, and their side in pixels
 
 
-class Cluttered:
+class Cluttered(Made):
     """A split whose images are made anew at every draw; `digits` is uint8 (n, h, w), `labels` uint8 (n,).
 
     Image i shows digit i of the split, once; only its place and what lies around it change.
     """
 
-    def __init__(self, digits: np.ndarray, labels: np.ndarray, side: int = SIDE, scraps: int = SCRAPS):
-        self.digits, self.labels, self.side, self.scraps = digits, labels, side, scraps
+    def __init__(self, digits: np.ndarray, labels: np.ndarray, side: int = SIDE, scraps: int = SCRAPS, number: int = 0):
+        self.digits, self.labels, self.side, self.scraps, self.number = digits, labels, side, scraps, number
         self.shape = (1, side, side)
 
     def __len__(self) -> int:
@@ -30,23 +30,27 @@ class Cluttered:
     def batch(self, indices, rng: np.random.Generator | None = None) -> np.ndarray:
         """Return the digits at `indices` (B,), cluttered, as float32 (B, 1, side, side) in [0, 1].
 
-        Everything random comes from `rng`; without one it is that of seed 0, the same at every call.
+        Everything random comes from `rng`; without one an image is always the same.
         """
-        rng = np.random.default_rng(0) if rng is None else rng
-        own = self.digits[np.asarray(indices)]  # (B, h, w)
-        n, h, w = self.digits.shape
-        size = (self.scraps, B) = (self.scraps, len(own))
-        chosen = rng.integers(n, size=size)  # with replacement, of any class
-        y, x = (rng.integers(length - SCRAP + 1, size=size) for length in (h, w))
-        scraps = cut(self.digits, chosen, y, x, SCRAP)  # (scraps, B, 8, 8)
-        y, x = rng.integers(self.side - SCRAP + 1, size=(2, *size))
-        images = np.zeros((B, self.side, self.side), np.float32)
+        indices = np.asarray(indices)
+        chosen, y_in, x_in, (y, x), *place = self.decided(indices, rng)
+        scraps = cut(self.digits, chosen, y_in, x_in, SCRAP)  # (scraps, B, 8, 8)
+        images = np.zeros((len(indices), self.side, self.side), np.float32)
         for k in range(self.scraps):  # one after another, since two scraps of an image may overlap
             add(images, unit(scraps[k]), y[k], x[k])
         # The recipe clips here too; as nothing is negative, clipping once, below, gives the same image.
-        add(images, unit(own), rng.integers(self.side - h + 1, size=B), rng.integers(self.side - w + 1, size=B))
+        add(images, unit(self.digits[indices]), *place)
         np.minimum(images, 1, out=images)
         return images[:, None]
+
+    def chance(self, images: int, rng: np.random.Generator) -> tuple[np.ndarray, ...]:
+        """Return of which digits the scraps are, their places there and here, and the digit's own place."""
+        n, h, w = self.digits.shape
+        size = self.scraps, images
+        chosen = rng.integers(n, size=size)  # with replacement, of any class
+        cuts = [rng.integers(length - SCRAP + 1, size=size) for length in (h, w)]
+        pasted = rng.integers(self.side - SCRAP + 1, size=(2, *size))
+        return chosen, *cuts, pasted, *(rng.integers(self.side - length + 1, size=images) for length in (h, w))
 
 
 def load(places: Places, seed: int = 0, spec: mnist.Spec = mnist.OFFICIAL) -> Dataset:
@@ -56,7 +60,8 @@ def load(places: Places, seed: int = 0, spec: mnist.Spec = mnist.OFFICIAL) -> Da
     """
     digits = mnist.load(mnist.places_of(places), spec=spec)
     train, valid, test = (
-        Cluttered(split.pixels[:, 0], split.labels) for split in (digits.train, digits.valid, digits.test)
+        Cluttered(split.pixels[:, 0], split.labels, number=number)
+        for number, split in enumerate((digits.train, digits.valid, digits.test))
     )
     note = f"cluttered, made at every draw from {digits.note}"
     # Not by its images: what is made at a draw may be rounded elsewhere another way.

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import UserError
+from ..streams import Purpose, stream
 
 
 class Images:
@@ -46,6 +47,32 @@ class Images:
             bits = np.unpackbits(chosen, axis=-1, count=math.prod(self.shape))  # (B, C·H·W)
             return bits.reshape(len(chosen), *self.shape).astype(np.float32)
         return unit(chosen)
+
+
+class Made:
+    """What splits have in common whose images are made at every draw: what chance decides of them, see `chance`.
+
+    Without a generator an image is a function of its number alone: so are test sets, whoever measures on them. `number`
+    tells the splits of a data set apart.
+    """
+
+    number = 0
+    _always: tuple[np.ndarray, ...] | None = None
+
+    def __len__(self) -> int:
+        raise NotImplementedError
+
+    def chance(self, images: int, rng: np.random.Generator) -> tuple[np.ndarray, ...]:
+        """Return whole numbers for so many images, arrays whose last axis is theirs."""
+        raise NotImplementedError
+
+    def decided(self, indices, rng: np.random.Generator | None) -> tuple[np.ndarray, ...]:
+        """Return those for the images at `indices` (B,): new ones from `rng`, or without one always the same."""
+        if rng is not None:
+            return self.chance(len(indices), rng)
+        if self._always is None:
+            self._always = self.chance(len(self), stream(0, Purpose.ALWAYS, self.number))
+        return tuple(values[..., indices] for values in self._always)
 
 
 class Joined:

@@ -12,6 +12,7 @@ import math
 import numpy as np
 
 from ..backend import Array, fused
+from .config import LOG_LIMIT
 
 # The columns of a window's parameters (eq. 21), with the tildes left out: delta in pixels is that of eq. 24.
 G_X, G_Y, LOG_VARIANCE, LOG_DELTA, LOG_GAMMA = range(5)
@@ -83,9 +84,7 @@ def filterbank(trace: FilterTrace, t: int, window: Array, longest: int, axis: in
     F, nearest, remainder, offset = trace.F[t], trace.nearest[t], trace.remainder[t], trace.offset
     N, A = F.shape[1:]
     mu, _ = place(window, A, longest, N, axis, xp)
-    xp.rint(mu, out=nearest)
-    xp.maximum(nearest, 1.0, out=nearest)
-    xp.minimum(nearest, float(A), out=nearest)
+    xp.clip(xp.rint(mu, out=nearest), 1.0, float(A), out=nearest)
     xp.subtract(nearest, mu, out=remainder)
     remainder *= 2.0
     xp.subtract(xp.arange(1, A + 1, dtype=F.dtype), nearest[:, :, None], out=offset)
@@ -127,6 +126,22 @@ def filterbank_backward(trace: FilterTrace, t: int, window: Array, longest: int,
     dwindow[:, LOG_DELTA] += xp.matmul(dmu, grid(N, window, xp)) * delta
 
 
+def filterbanks(trace: "ReadTrace | WriteTrace", t: int, H: int, W: int, xp) -> tuple[Array, Array]:
+    """Clip the logarithms of trace.window[t] and return its filters on both sides, F_X (B, N, W) and F_Y (B, N, H)."""
+    window, longest = trace.window[t], max(H, W)
+    logs = window[:, LOG_VARIANCE:]
+    xp.minimum(xp.maximum(logs, -LOG_LIMIT, out=logs), LOG_LIMIT, out=logs)
+    return filterbank(trace.x, t, window, longest, 0, xp), filterbank(trace.y, t, window, longest, 1, xp)
+
+
+def filterbanks_backward(trace: "ReadTrace | WriteTrace", t: int, H: int, W: int, xp) -> None:
+    """Complete trace.dwindow[t] (B, 5) by what reaches it through the filters; a logarithm clipped has no slope."""
+    window, dwindow, longest = trace.window[t], trace.dwindow[t], max(H, W)
+    filterbank_backward(trace.x, t, window, longest, 0, dwindow, xp)
+    filterbank_backward(trace.y, t, window, longest, 1, dwindow, xp)
+    dwindow[:, LOG_VARIANCE:] *= xp.abs(window[:, LOG_VARIANCE:]) < LOG_LIMIT
+
+
 class ReadTrace:
     """What reading S channels leaves for its backward pass, for all time steps; DRAW's 2C are image and error image."""
 
@@ -150,8 +165,7 @@ def read(trace: ReadTrace, t: int, images: Array, glimpse: Array, xp) -> None:
     """
     B, S, H, W = images.shape
     window = trace.window[t]
-    F_X = filterbank(trace.x, t, window, max(H, W), 0, xp)
-    F_Y = filterbank(trace.y, t, window, max(H, W), 1, xp)
+    F_X, F_Y = filterbanks(trace, t, H, W, xp)
     N = F_X.shape[1]
     xp.matmul(images.reshape(B, S * H, W), F_X.transpose(0, 2, 1), out=trace.columns[t].reshape(B, S * H, N))
     xp.matmul(F_Y[:, None], trace.columns[t], out=trace.patch)
@@ -182,8 +196,7 @@ def read_backward(trace: ReadTrace, t: int, images: Array, glimpse: Array, dglim
     if dimages is not None:
         C = dimages.shape[1]
         xp.matmul(rows[:, (S - C) * H :], F_X, out=dimages.reshape(B, C * H, W))
-    filterbank_backward(trace.x, t, window, max(H, W), 0, dwindow, xp)
-    filterbank_backward(trace.y, t, window, max(H, W), 1, dwindow, xp)
+    filterbanks_backward(trace, t, H, W, xp)
 
 
 class WriteTrace:
@@ -206,8 +219,7 @@ def write(trace: WriteTrace, t: int, written: Array, xp) -> None:
     """Put trace.patch[t] on an empty canvas: written (B, C, H, W) = 1/gamma F_Y^T patch F_X (eq. 29)."""
     B, C, H, W = written.shape
     window, scaled = trace.window[t], trace.scaled[t]
-    F_X = filterbank(trace.x, t, window, max(H, W), 0, xp)
-    F_Y = filterbank(trace.y, t, window, max(H, W), 1, xp)
+    F_X, F_Y = filterbanks(trace, t, H, W, xp)
     N = F_X.shape[1]
     xp.multiply(trace.patch[t], xp.exp(-window[:, LOG_GAMMA])[:, None, None, None], out=scaled)
     xp.matmul(F_Y.transpose(0, 2, 1)[:, None], scaled, out=trace.columns)
@@ -237,5 +249,4 @@ def write_backward(trace: WriteTrace, t: int, dwritten: Array, xp) -> None:
     xp.sum(scaled.reshape(B, C * N * N), axis=1, out=dwindow[:, LOG_GAMMA])
     dwindow[:, LOG_GAMMA] *= -1.0
     dpatch *= xp.exp(-window[:, LOG_GAMMA])[:, None, None, None]
-    filterbank_backward(trace.x, t, window, max(H, W), 0, dwindow, xp)
-    filterbank_backward(trace.y, t, window, max(H, W), 1, dwindow, xp)
+    filterbanks_backward(trace, t, H, W, xp)

@@ -9,6 +9,9 @@ import numpy as np
 
 from ..errors import UserError
 from ..parallel.memory import parameter_views
+from ..streams import Purpose, stream
+
+LOG_LIMIT = 40.0  # a window's logarithms end there: squares of their exponentials are finite in single precision
 
 
 @dataclasses.dataclass(frozen=True)
@@ -96,7 +99,7 @@ def parameter_shapes(config: DRAWConfig) -> dict[str, tuple[int, ...]]:
 def random_weights(shapes: dict[str, tuple[int, ...]], seed: int) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """Return parameters in one flat float64 vector, and by name: weights are N(0, 1 / rows), all else is 0."""
     flat = np.zeros(sum(map(math.prod, shapes.values())))
-    params, rng = parameter_views(flat, shapes), np.random.default_rng(seed)
+    params, rng = parameter_views(flat, shapes), stream(seed, Purpose.PARAMETERS)
     for name, W in params.items():
         if name.endswith(".W"):
             W[:] = rng.standard_normal(W.shape) / math.sqrt(len(W))

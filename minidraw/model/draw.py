@@ -10,9 +10,10 @@ import numpy as np
 from ..backend import Array, to_device, to_host
 from ..parallel.guard import blas_threads
 from ..parallel.shard import Shard
+from ..streams import Purpose, stream
 from .config import DRAWConfig, parameter_shapes, start_values
 from .latent import log_ratio
-from .network import Network, check_count, check_seed
+from .network import Network, check_count
 from .recurrence import Trace, backward, forward, generate, written_by
 from .windows import Windows, windows
 
@@ -111,9 +112,7 @@ class DRAWShard(Shard):
             if t:
                 ink[t] += ink[t - 1]
         ink *= -1.0
-        self.xp.expm1(ink, out=ink)
-        ink *= -1.0
-        return ink
+        return -self.xp.expm1(ink, out=ink)
 
 
 class DRAW(Network):
@@ -219,16 +218,14 @@ class DRAW(Network):
     def _prior(self, n: int, seed: int) -> Array:
         """Return latents (T, n, Z) drawn from the prior (eq. 13)."""
         check_count("the number of images", n)
-        check_seed(seed)
-        noise = np.random.default_rng(seed).standard_normal((self.config.glimpses, n, self.config.latent_size))
+        noise = stream(seed, Purpose.PRIOR).standard_normal((self.config.glimpses, n, self.config.latent_size))
         return to_device(noise.astype(self.dtype), self.xp, self.dtype)
 
     def _checked(self, x: Array, noise: Array | None, seed: int = 0) -> tuple[Array, Array]:
         """Return x as (B, C·H·W) and noise (T, B, Z), where there is none that of the seed, in the model's dtype."""
         x = self._checked_images(x)
         if noise is None:
-            check_seed(seed)
-            noise = draw_noise(self.config, len(x), np.random.default_rng([seed, 0]))
+            noise = draw_noise(self.config, len(x), stream(seed, Purpose.POSTERIOR))
         return x, self._checked_steps("noise", noise, len(x))
 
     def _checked_steps(self, name: str, values: Array, images: int | str) -> Array:

@@ -2,7 +2,6 @@
 
 import dataclasses
 import math
-import numbers
 import os
 import weakref
 from abc import ABC, abstractmethod
@@ -62,7 +61,6 @@ class Network(ABC):
         self.origin: Any = None  # how and of what data it was trained, which a checkpoint keeps (checkpoints.py)
         self.threads = cores() if threads is None else threads
         check_count("threads", self.threads)
-        check_seed(seed)
         self._begin(self.start_values(config, seed))
 
     def _begin(self, params: np.ndarray) -> None:
@@ -168,13 +166,11 @@ class Network(ABC):
         bounds = shard_bounds(images, self.threads if self._workers and work >= SMALLEST_WORK else 1)
         if len(bounds) == 1:
             return [to_host(out) for out in shard.run(job, self.params, self.grads, inputs, 1.0 / images)]
-        self._workers.start(job, self.flat_params, inputs, bounds)
         mine = slice(*bounds[0])
-        try:
-            some = parts(inputs, shard.input_shapes(self.config), mine)
-            first = shard.run(job, self.params, self.grads, some, 1.0 / images)
-        finally:  # also after an exception here: an answer must not wait for the next call
-            self._workers.finish(bounds)
+        some = parts(inputs, shard.input_shapes(self.config), mine)
+        first = self._workers.run(
+            job, self.flat_params, inputs, bounds, lambda: shard.run(job, self.params, self.grads, some, 1.0 / images)
+        )
         if job == "loss_and_grads":
             for k in range(len(bounds) - 1):  # always in the same order: the sum does not depend on timing
                 self.flat_grads += self._workers.gradients[k]
@@ -212,12 +208,6 @@ def check_count(name: str, value: Any) -> None:
     """Raise UserError unless a value is a whole number of 1 or more."""
     if not is_count(value):
         raise UserError(f"{name} must be a whole number of 1 or more, not {value!r}")
-
-
-def check_seed(seed: Any) -> None:
-    """Raise UserError unless a seed is a whole number of 0 or more."""
-    if not isinstance(seed, numbers.Integral) or seed < 0:
-        raise UserError(f"seed must be a whole number of 0 or more, not {seed!r}")
 
 
 def parameter_count(network: type[Network], config: Any) -> int:

@@ -196,7 +196,8 @@ class RAM(Network):
         """
         x = self._checked_images(x)
         labels = self.checked_labels(labels, len(x))
-        (log_p,) = self._on_every_core("loss_and_grads", x, self._hot(labels))
+        hot = to_device(np.eye(self.config.classes)[labels], self.xp, self.dtype)
+        (log_p,) = self._on_every_core("loss_and_grads", x, hot)
         return _loss(log_p, labels), self.grads
 
     def loss(self, x: Array, labels: Array) -> RAMLoss:
@@ -236,9 +237,6 @@ class RAM(Network):
                 f"labels must be from 0 to {self.config.classes - 1}{named}, not {labels.min()} to {labels.max()}"
             )
         return labels
-
-    def _hot(self, labels: np.ndarray) -> Array:
-        return to_device(np.eye(self.config.classes)[labels], self.xp, self.dtype)
 
 
 def _loss(log_p: np.ndarray, labels: np.ndarray) -> RAMLoss:

@@ -45,6 +45,7 @@ class Trace:
         self.written = alloc(T, B, P) if M is None else alloc(B, P)  # all T where the weight gradient wants them
         self.dcanvas = alloc(B, P)
         self.derror = alloc(B, P)
+        self.slope = alloc(B, P)  # scratch
         self.dh_enc = alloc(B, E)
         self.scratch = alloc(B, D)
 
@@ -93,12 +94,12 @@ def error_image(trace: Trace, t: int, xp) -> None:
 
 @fused
 def error_image_backward(trace: Trace, t: int, derror: Array, xp) -> None:
-    """Add to trace.dcanvas what reaches it through the error image; derror (B, P) is used up."""
-    # error = x - sigmoid(canvas):  dcanvas -= derror * mean (1 - mean) = derror mean - derror mean mean
-    derror *= trace.mean[t]
-    trace.dcanvas -= derror
-    derror *= trace.mean[t]
-    trace.dcanvas += derror
+    """Add to trace.dcanvas what reaches it through the error image, from derror (B, P)."""
+    # error = x - sigmoid(canvas):  dcanvas -= derror * mean (1 - mean), at once: derror may be far larger than dcanvas
+    slope = xp.subtract(1.0, trace.mean[t], out=trace.slope)
+    slope *= trace.mean[t]
+    slope *= derror
+    trace.dcanvas -= slope
 
 
 def encode_step(trace: Trace, t: int, params: dict, noise: Array, xp) -> None:

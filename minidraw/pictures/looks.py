@@ -3,7 +3,7 @@
 import numpy as np
 
 from ..data.images import spread
-from ..model.draw import DRAW, draw_noise
+from ..model.draw import DRAW
 from ..model.ram import RAM
 from .ink import shown
 from .sheets import filmstrip, sequence_frames
@@ -23,7 +23,7 @@ def nearest(images: np.ndarray, split, chosen: np.ndarray | None = None) -> np.n
     flat = images.reshape(len(images), -1)  # (n, P)
     best, found = np.full(len(images), np.inf), np.empty_like(images)
     for first in range(0, len(chosen), CHUNK):
-        others = split.batch(chosen[first : first + CHUNK], np.random.default_rng(first))
+        others = split.batch(chosen[first : first + CHUNK])
         rows = others.reshape(len(others), -1)  # (CHUNK, P)
         distances = (rows * rows).sum(axis=1) - 2 * flat @ rows.T  # (n, CHUNK), less |image|²
         place = distances.argmin(axis=1)
@@ -40,21 +40,21 @@ def beside_nearest(images: np.ndarray, split, columns: int, chosen: np.ndarray |
     return np.concatenate([grid, beside], axis=1).reshape(-1, *images.shape[1:])
 
 
-def redrawn(model: DRAW, images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def redrawn(model: DRAW, images: np.ndarray, seed: int) -> np.ndarray:
     """Return a strip for each of the images (n, C, H, W): itself, then how it is read and drawn again, as ink."""
-    seen = model.redraw(images, draw_noise(model.config, len(images), rng))
+    seen = model.redraw(images, seed=seed)
     scale = Size(len(images), model.config.glimpses, model.config.image_shape, beside=True, strip=True).scale()
     return filmstrip(shown(seen).frames, write=seen.write, read=seen.read, originals=images, scale=scale)
 
 
-def looks(model: RAM, split, rng: np.random.Generator) -> tuple[list[np.ndarray], np.ndarray, str]:
+def looks(model: RAM, split) -> tuple[list[np.ndarray], np.ndarray, str]:
     """Return how images spread over a split are looked at (fig. 5): sheets, a still picture, and what was answered.
 
     On a sheet, one a glimpse and the last once more without boxes, each image has beside it what is seen through the
     window. In the still picture it has two rows: the window moving over it, and below it what is seen.
     """
     chosen = spread(LOOKS, split)
-    images = split.batch(chosen, rng)
+    images = split.batch(chosen)
     glimpses, read = model.look(images)
     seen = np.stack([enlarge(glimpse, images.shape[2:]) for glimpse in glimpses])  # (T, n, C, H, W)
     there, T = np.broadcast_to(images, seen.shape), len(seen)

@@ -11,12 +11,21 @@ import numpy as np
 
 from ..backend import Array
 
+LARGEST = 1e18  # of a gradient, clipped, that Adam takes: its square must be finite in single precision
 BLOCK = 1 << 15  # elements; five vectors of a block fit a core's second-level cache
 
 
 def global_norm(grads: Array, xp) -> float:
-    """Return the Euclidean norm of all gradients together; not finite if one of them is not."""
-    return math.sqrt(float(xp.dot(grads, grads)))
+    """Return the Euclidean norm of all gradients together; not finite if, and only if, one of them is not."""
+    squares = float(xp.dot(grads, grads))
+    if math.isfinite(squares):
+        return math.sqrt(squares)
+    largest = float(max(grads.max(), -grads.min()))
+    if not math.isfinite(largest):
+        return largest
+    # Once more, in units of the largest: squares overflow from 1.8e19 on, in single precision.
+    blocks = (grads[start : start + BLOCK] / largest for start in range(0, len(grads), BLOCK))
+    return largest * math.sqrt(sum(float(xp.dot(block, block)) for block in blocks))
 
 
 class Adam:

@@ -1,4 +1,4 @@
-"""Updates: the gradient of a minibatch, clipped, and a step of Adam, unless it is not finite.
+"""Updates: the gradient of a minibatch, clipped, and a step of Adam, unless it or the loss is not finite.
 
 On the host or on a GPU the face is the same: `take(learning_rate)` asks for the next update, `collect()` waits until
 `state` tells all that the updates asked for came to. Everything random is a function of the run's seed and of the step,
@@ -6,7 +6,6 @@ so a run that stops and goes on is the same run.
 """
 
 import math
-import time
 from abc import ABC, abstractmethod
 from typing import Any
 
@@ -17,25 +16,21 @@ from ..errors import UserError
 from ..parallel.ranks import Ranks
 from ..parallel.shard import parts
 from ..presets import TrainConfig
-from .optim import Adam, global_norm
+from ..streams import Purpose, stream
+from .interrupt import Clock
+from .optim import LARGEST, Adam, global_norm
 from .state import State
 
-ORDER, IMAGES, NOISE, VALIDATION = range(4)  # streams of random numbers
 HOPELESS = 100  # updates in a row that are not finite
 UNSEEN = 100  # updates asked of a GPU before the host waits and learns what they came to
 
 
 class Diverged(UserError):
-    """The gradient has not been finite for HOPELESS updates in a row."""
-
-
-def stream(seed: int, kind: int, number: int = 0) -> np.random.Generator:
-    """Return the generator for one purpose at one step of a run."""
-    return np.random.default_rng([seed, kind, number])
+    """A run has come to numbers that are not finite; what to do is added by the trainer."""
 
 
 class Epochs:
-    """Which images are in a step's minibatch: none twice an epoch, in fresh order; the few left over come later."""
+    """Which images are in a step's minibatch: none twice an epoch; n mod batch_size are left out, others in each."""
 
     def __init__(self, images: int, batch_size: int, seed: int):
         self.images, self.batch_size, self.seed = images, batch_size, seed
@@ -45,7 +40,7 @@ class Epochs:
         """Return the indices of a step's images, (batch_size,)."""
         epoch, place = divmod(step, self.images // self.batch_size)
         if self.permutation[0] != epoch:
-            self.permutation = epoch, stream(self.seed, ORDER, epoch).permutation(self.images)
+            self.permutation = epoch, stream(self.seed, Purpose.ORDER, epoch).permutation(self.images)
         return self.permutation[1][place * self.batch_size : (place + 1) * self.batch_size]
 
 
@@ -66,10 +61,11 @@ class Step(ABC):
     def check_hope(self) -> None:
         """Raise Diverged after HOPELESS updates in a row that were not finite."""
         if self.state.skipped_in_a_row >= HOPELESS:
-            raise Diverged(
-                f"no finite gradient for {HOPELESS} updates in a row, up to step {self.state.step}: start another run "
-                f"with a lower learning_rate or {'a lower clip' if self.config.clip else 'a clip'}"
-            )
+            raise Diverged(f"no finite loss and gradient for {HOPELESS} updates in a row, up to step {self.state.step}")
+
+    def usual(self) -> float:
+        """Return the seconds that an update takes."""
+        return self.state.seconds / max(self.state.step, 1)
 
 
 class HostStep(Step):
@@ -81,12 +77,12 @@ class HostStep(Step):
 
     def minibatch(self, step: int) -> tuple:
         """Return the arguments of loss_and_grads at a step."""
-        seed = self.config.seed
-        return self.task.inputs(self.epochs.chosen(step), stream(seed, IMAGES, step), stream(seed, NOISE, step))
+        images, noise = (stream(self.config.seed, purpose, step) for purpose in (Purpose.IMAGES, Purpose.NOISE))
+        return self.task.inputs(self.epochs.chosen(step), images, noise)
 
     def take(self, learning_rate: float) -> None:
         """Take the next update."""
-        started = time.perf_counter()
+        clock, usual = Clock(), self.usual()
         clip, model, state = self.config.clip, self.task.model, self.state
         inputs = parts(self.minibatch(state.step), model.Shard.input_shapes(model.config), self.mine)
         with np.errstate(all="ignore"):  # what is not finite is counted below
@@ -94,14 +90,14 @@ class HostStep(Step):
             self.ranks.mean_(model.flat_grads, model.xp)
             norm = global_norm(model.flat_grads, model.xp)
             norm, total, *row = self.ranks.mean([norm, loss.total, *self.task.row(loss)])
-        if math.isfinite(norm) and math.isfinite(total):
+        if math.isfinite(norm) and min(norm, clip or norm) <= LARGEST and math.isfinite(total):
             self.adam.update(model.flat_grads, learning_rate, clip / norm if clip and norm > clip else 1.0)
-            state.add(time.perf_counter() - started, norm, row)
+            state.add(clock.seconds(usual), norm, row)
         else:
-            state.skip(time.perf_counter() - started)
+            state.skip(clock.seconds(usual))
             self.check_hope()
         state.step += 1
-        state.seconds += self.ranks.mean([time.perf_counter() - started])[0]
+        state.seconds += self.ranks.mean([clock.seconds(usual)])[0]
 
     def collect(self) -> None:
         """Return at once: no update is under way."""
@@ -119,12 +115,13 @@ class DeviceStep(Step):
 
     def take(self, learning_rate: float) -> None:
         """Ask for the next update; after UNSEEN of them, and in `collect`, the host waits."""
-        started, state = time.perf_counter(), self.state
-        arrays = self.task.examples(self.epochs.chosen(state.step), stream(self.config.seed, IMAGES, state.step))
+        clock, usual, state = Clock(), self.usual(), self.state
+        images = stream(self.config.seed, Purpose.IMAGES, state.step)
+        arrays = self.task.examples(self.epochs.chosen(state.step), images)
         self.gpu.run(arrays, learning_rate)
         self.asked = True
         state.step += 1
-        state.spend(time.perf_counter() - started)
+        state.spend(clock.seconds(usual))
         if state.step % UNSEEN == 0:
             self.collect()
 
@@ -132,10 +129,10 @@ class DeviceStep(Step):
         """Wait for the updates asked for, if there are any, and learn what they came to."""
         if not self.asked:
             return
-        started, state = time.perf_counter(), self.state
+        clock, usual, state = Clock(), UNSEEN * self.usual(), self.state
         self.asked = False
         (_, self.adam.updates, state.skipped, state.skipped_in_a_row, rows), sums = self.gpu.fetch()
         state.rows += rows
         state.sums[1:] = [kept + value for kept, value in zip(state.sums[1:], sums, strict=True)]
-        state.spend(time.perf_counter() - started)
+        state.spend(clock.seconds(usual))
         self.check_hope()

@@ -18,11 +18,13 @@ from ..errors import UserError
 from ..model.draw import DRAW, Loss, draw_noise
 from ..model.network import Network
 from ..model.ram import RAM, RAMLoss
+from ..pages.report import counted
 from ..pictures.looks import LOOKS_PER_SECOND, beside_nearest, looks, redrawn
 from ..pictures.saving import moving
 from ..pictures.sheets import sheet
 from ..pictures.sizes import Size
 from ..pictures.writers import write_gif, write_png
+from ..streams import Purpose, stream
 from .measure import bound_terms, classify, mean_logits
 
 SAMPLES = 64  # drawings in samples.gif
@@ -48,13 +50,13 @@ class DrawingTask(Task):
     model: DRAW
     noisy = True
 
-    def prepare(self, rng: np.random.Generator, begun: bool = False) -> None:
+    def prepare(self, begun: bool = False) -> None:
         """Let the canvas start at the mean training image.
 
         A network that has begun to learn keeps the canvas that it has, if that is better for some training images.
         """
         canvas, train = self.model.params["canvas0"], self.data.train
-        mean = to_device(mean_logits(train, rng), self.model.xp, self.model.dtype)
+        mean = to_device(mean_logits(train), self.model.xp, self.model.dtype)
         kept, with_kept = canvas.copy(), self.cost_of_some() if begun else math.inf
         canvas[:] = mean
         if begun and with_kept < self.cost_of_some():
@@ -62,8 +64,8 @@ class DrawingTask(Task):
 
     def cost_of_some(self) -> float:
         """Return the bound of the first few training images, in nats of all together."""
-        count = min(COMPARED, len(self.data.train))
-        return float(sum(bound_terms(self.model, self.data.train, count, np.random.default_rng(0))).sum())
+        count, noise = min(COMPARED, len(self.data.train)), stream(0, Purpose.CANVAS)
+        return float(sum(bound_terms(self.model, self.data.train, count, noise)).sum())
 
     def inputs(self, chosen: np.ndarray, images: np.random.Generator, noise: np.random.Generator) -> tuple:
         """Return images (B, C, H, W) and noise (T, B, Z)."""
@@ -95,9 +97,10 @@ class DrawingTask(Task):
         fields["latent_per_step"] = [round(nats, 5) for nats in per_step]
         return fields, f"{reconstruction + latent:.1f} nats, KL {latent:.1f}"
 
-    def validate(self, count: int, rng: np.random.Generator) -> tuple[dict, str]:
-        """Return the bound on held-out images."""
-        means = [float(term.mean()) for term in bound_terms(self.model, self.data.valid, count, rng)]
+    def validate(self, count: int, seed: int) -> tuple[dict, str]:
+        """Return the bound on held-out images, with the same noise every time."""
+        noise = stream(seed, Purpose.VALIDATION)
+        means = [float(term.mean()) for term in bound_terms(self.model, self.data.valid, count, noise)]
         reconstruction, latent = means
         terms = {"loss": reconstruction + latent, "reconstruction": reconstruction, "latent": latent}
         words = f"bound {reconstruction + latent:.2f} nats per image"
@@ -108,7 +111,7 @@ class DrawingTask(Task):
         """Draw from the prior, show what is nearest to some of it, and redraw held-out images."""
         train, valid = self.data.train, self.data.valid
         drawing = self.model.draw(SAMPLES, seed)
-        note = f"{SAMPLES} images drawn from noise after {step:,} updates"
+        note = f"{SAMPLES} images drawn from noise after {counted(step, 'update')}"
         scale = Size(SAMPLES, self.model.config.glimpses, self.model.config.image_shape).scale()
         write_gif(folder / "samples.gif", moving(drawing, write=drawing.write, scale=scale))
         write_png(folder / "samples.png", sheet(drawing.frames[-1], scale=scale), note)
@@ -119,10 +122,9 @@ class DrawingTask(Task):
         )
         beside = beside_nearest(drawing.frames[-1], train, COLUMNS, None if every else spread(SEARCHED, train))
         write_png(folder / "sheet.png", sheet(beside, COLUMNS + 1, scale), note)
-        rng = np.random.default_rng(seed)
-        shown = valid.batch(spread(STRIPS, valid), rng)
-        note = f"{STRIPS} held-out images, left, drawn again after {step:,} updates"
-        write_png(folder / "seen.png", redrawn(self.model, shown, rng), note)
+        shown = valid.batch(spread(STRIPS, valid))
+        note = f"{STRIPS} held-out images, left, drawn again after {counted(step, 'update')}"
+        write_png(folder / "seen.png", redrawn(self.model, shown, seed), note)
 
 
 class ClassifyingTask(Task):
@@ -140,7 +142,7 @@ class ClassifyingTask(Task):
             )
         super().__init__(model, data)
 
-    def prepare(self, rng: np.random.Generator, begun: bool = False) -> None:
+    def prepare(self, begun: bool = False) -> None:
         """Leave the start values as they are."""
 
     def inputs(self, chosen: np.ndarray, images: np.random.Generator, noise: np.random.Generator) -> tuple:
@@ -171,18 +173,18 @@ class ClassifyingTask(Task):
         """Return cross entropy and error."""
         return {"loss": means[0], "error": means[1]}, f"{means[0]:.3f} nats, {100 * means[1]:.1f} % wrong"
 
-    def validate(self, count: int, rng: np.random.Generator) -> tuple[dict, str]:
+    def validate(self, count: int, seed: int) -> tuple[dict, str]:
         """Return cross entropy and error on held-out images."""
-        nats, wrong, _ = classify(self.model, self.data.valid, count, rng)
+        nats, wrong, _ = classify(self.model, self.data.valid, count)
         fields = {"validation_loss": float(nats.mean()), "validation_error": float(wrong.mean())}
         return fields, f"error {100 * wrong.mean():.2f} %, cross entropy {nats.mean():.4f} nats per image"
 
     def pictures(self, folder: Path, seed: int, step: int, thorough: bool) -> None:
         """Show how held-out images are looked at: the window on the image, and what is seen through it."""
-        moving, still, note = looks(self.model, self.data.valid, np.random.default_rng(seed))
+        moving, still, note = looks(self.model, self.data.valid)
         write_gif(folder / "samples.gif", moving, fps=LOOKS_PER_SECOND)
         write_png(folder / "samples.png", moving[-2])  # the last is without boxes
-        write_png(folder / "seen.png", still, f"After {step:,} updates, on held-out images: {note}")
+        write_png(folder / "seen.png", still, f"After {counted(step, 'update')}, on held-out images: {note}")
 
 
 def task_for(model: Network, data: Dataset) -> DrawingTask | ClassifyingTask:

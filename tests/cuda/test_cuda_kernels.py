@@ -177,6 +177,8 @@ WINDOWS = {
     "inside": [0.0, 0.0, 0.0, 0.0, 0.0],
     "far outside": [60.0, -70.0, 1.0, 0.5, 0.3],
     "narrow": [0.2, -0.1, -7.0, -1.0, 0.1],
+    "small beyond the end": [0.1, -0.1, -60.0, -60.0, 0.1],
+    "large beyond the end": [0.1, -0.1, 60.0, 0.1, 60.0],
 }
 windows = pytest.mark.parametrize("window", WINDOWS.values(), ids=WINDOWS)
 
@@ -195,7 +197,8 @@ def test_reading(case, config, window, images, staged, monkeypatch):
     seen = tuple(one.reshape(B, 2 * C, H, W) for one in case.at("images"))
     glimpse = columns(case.step("encoder.inputs", LAST), 0, R)
     case.run(attention.read, case.at("read"), LAST, seen, glimpse)
-    case.compare(glimpse, *(case.step(name, LAST) for name in ("read.x.F", "read.y.F", "read.columns")))
+    parts = ("read.window", "read.x.F", "read.y.F", "read.columns")
+    case.compare(glimpse, *(case.step(name, LAST) for name in parts))
     dglimpse = columns(case.pair(B, R + 5), 3, R + 3)
     dimages = tuple(one.reshape(B, C, H, W) for one in case.at(images)) if images else None
     case.run(attention.read_backward, case.at("read"), LAST, seen, glimpse, dglimpse, dimages)
@@ -211,9 +214,25 @@ def test_writing(case, config, window):
     case.fill("write.window", scale=0.3, shift=window)
     written, dwritten = (tuple(one.reshape(B, C, H, W) for one in case.at(name)) for name in ("written", "dcanvas"))
     case.run(attention.write, case.at("write"), LAST, written)
-    case.compare("written", *(case.step(name, LAST) for name in ("write.x.F", "write.y.F", "write.scaled")))
+    parts = ("write.window", "write.x.F", "write.y.F", "write.scaled")
+    case.compare("written", *(case.step(name, LAST) for name in parts))
     case.run(attention.write_backward, case.at("write"), LAST, dwritten)
     case.compare(case.step("write.dwindow", LAST), case.step("write.patch", LAST))
+
+
+@pytest.mark.parametrize("clip, taken", [(3.0, 1), (0.0, 0), (1e20, 0)])
+def test_a_gradient_whose_squares_alone_overflow(xp, clip, taken):
+    """Float has no such squares: they are added in double, and Adam takes the gradient if it is clipped."""
+    kernels = xp.kernels
+    grads, squares = xp.asarray(np.full(1000, 1e30, np.float32)), xp.empty(8, np.float64)
+    kernels.blocks("squares", 8, grads, squares, np.int64(1000), shared=kernels.warps() * 8)
+    assert squares.get().sum() == pytest.approx(1e63, rel=1e-6)
+    counts, sums, verdict = xp.asarray(np.zeros(5, np.int64)), xp.zeros(2), xp.zeros(5, np.float32)
+    given = xp.asarray(np.ones(1, np.float32)), 1, squares, 8, xp.asarray(np.array([0.01], np.float32))
+    settings = [np.float64(x) for x in (0.9, 0.99, 1e-8, 0.999, clip)]
+    kernels.blocks("decide", 1, *given, counts, sums, verdict, *settings, shared=kernels.warps() * 8)
+    assert verdict.get()[0] == taken and counts.get().tolist() == [1, taken, 1 - taken, 1 - taken, taken]
+    assert sums.get()[0] == pytest.approx(taken * 1e63**0.5, rel=1e-6)
 
 
 @pytest.mark.parametrize("name", fused.FUSED)

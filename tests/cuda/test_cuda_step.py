@@ -17,6 +17,7 @@ from support.strictcuda import Stream
 from minidraw import RAMConfig, data
 from minidraw.cuda.step import TrainingStep
 from minidraw.presets import Experiment
+from minidraw.streams import Purpose, seeds
 from minidraw.training import checkpoints, trainer
 from minidraw.training.step import Diverged
 from minidraw.training.tasks import DrawingTask
@@ -43,10 +44,10 @@ def philox(counter: np.ndarray, key: tuple[int, int]) -> np.ndarray:
     return c.astype(np.uint32)
 
 
-def normals(n: int, seed: int, step: int) -> np.ndarray:
-    """Return the standard normal numbers of a seed and a step, (n,), float64."""
+def normals(n: int, key: int, step: int) -> np.ndarray:
+    """Return the standard normal numbers of a key and a step, (n,), float64."""
     k = np.arange(-(-n // 4))
-    words = philox(np.stack([k, 0 * k, 0 * k + step % (1 << 32), 0 * k + (step >> 32)], 1), divmod(seed, 1 << 32)[::-1])
+    words = philox(np.stack([k, 0 * k, 0 * k + step % (1 << 32), 0 * k + (step >> 32)], 1), divmod(key, 1 << 32)[::-1])
     u = (words + 0.5) / 2.0**32
     radius, angle = np.sqrt(-2 * np.log(u[:, ::2])), 2 * np.pi * u[:, 1::2]
     return np.stack([radius * np.cos(angle), radius * np.sin(angle)], axis=2).reshape(-1)[:n]
@@ -91,12 +92,12 @@ def test_decide(monkeypatch, order):
     monkeypatch.setattr(strictcuda.Kernel, "order", order)
     xp, rng = strictcuda.xp, np.random.default_rng(0)
     kernels = trainer.Device(xp, "float32").kernels
-    squares, row = rng.random(200).astype(np.float32), rng.standard_normal(70).astype(np.float32)
+    squares, row = rng.random(200), rng.standard_normal(70).astype(np.float32)
     counts, sums, verdict = xp.asarray(np.array([9, 4, 5, 2, 1])), xp.zeros(71), xp.zeros(5, np.float32)
-    given = xp.asarray(squares), 200, xp.asarray(row), 70, xp.asarray(np.array([0.01], np.float32))
+    given = xp.asarray(row), 70, xp.asarray(squares), 200, xp.asarray(np.array([0.01], np.float32))
     settings = [np.float64(x) for x in (0.9, 0.99, 1e-8, 0.999, 3.0)]  # beta1, beta2, epsilon, averaging, clip
     kernels.blocks("decide", 1, *given, counts, sums, verdict, *settings, shared=kernels.warps() * 8)
-    norm, n = math.sqrt(squares.sum(dtype=np.float64)), 5
+    norm, n = math.sqrt(squares.sum()), 5
     correction = math.sqrt(1 - 0.99**n)
     expected = [1, 3.0 / norm, 0.01 * correction / (1 - 0.9**n), 1e-8 * correction, 1 - n / (n + 10)]
     assert_close(verdict.get(), expected, 1e-6)
@@ -105,7 +106,7 @@ def test_decide(monkeypatch, order):
     for at, wrong in ((0, np.inf), (1, np.nan)):
         spoilt = [one.copy() for one in (squares, row)]
         spoilt[at][60] = wrong
-        given = xp.asarray(spoilt[0]), 200, xp.asarray(spoilt[1]), 70, given[4]
+        given = xp.asarray(spoilt[1]), 70, xp.asarray(spoilt[0]), 200, given[4]
         kernels.blocks("decide", 1, *given, counts, sums, verdict, *settings, shared=kernels.warps() * 8)
         assert verdict.get()[0] == 0 and counts.get().tolist() == [11 + at, 5, 6 + at, 1 + at, 2]
     assert_close(sums.get(), [norm, *row], 1e-6)
@@ -120,7 +121,7 @@ def test_decide(monkeypatch, order):
 def test_a_run_comes_to_what_numpy_comes_to(tmp_path, monkeypatch, network, order):
     """With the noise of the kernel on the host; validation, with more images at once, comes between."""
     monkeypatch.setattr(strictcuda.Kernel, "order", order)
-    recorded = {}
+    recorded, key = {}, int(seeds(0, Purpose.NOISE).generate_state(1, np.uint64)[0])
 
     def record(self, usual=TrainingStep.record):
         usual(self)
@@ -130,7 +131,7 @@ def test_a_run_comes_to_what_numpy_comes_to(tmp_path, monkeypatch, network, orde
 
     def inputs(self, chosen, images, noise, usual=DrawingTask.inputs):
         x, drawn = usual(self, chosen, images, noise)
-        return x, normals(drawn.size, 0, host.state.step).reshape(drawn.shape).astype(np.float32)
+        return x, normals(drawn.size, key, host.state.step).reshape(drawn.shape).astype(np.float32)
 
     monkeypatch.setattr(DrawingTask, "inputs", inputs)
     host, device = made(network, tmp_path / "host", "numpy"), made(network, tmp_path / "device")
@@ -223,7 +224,7 @@ def test_a_run_without_finite_gradients_ends(tmp_path, monkeypatch):
     monkeypatch.setattr("minidraw.training.step.UNSEEN", 6)
     of = made("ram", tmp_path, steps=40)
     of.model.params["h0"][:] = np.inf
-    with pytest.raises(Diverged, match="no finite gradient for 6 updates in a row"):
+    with pytest.raises(Diverged, match="no finite loss and gradient for 6 updates in a row"):
         of.run()
     assert of.state.step < 15
 

@@ -18,6 +18,7 @@ from minidraw.model.attention import (
     write,
     write_backward,
 )
+from minidraw.model.config import LOG_LIMIT
 from minidraw.model.windows import windows
 
 T, B, C, H, W, N = 2, 6, 3, 5, 8, 4
@@ -32,6 +33,19 @@ FAR = np.array(  # gX, gY, log sigma², log delta, log gamma
         [0.1, -0.2, -9.0, 0.1, 1.0],  # sigma of a hundredth of a pixel: every filter sees one pixel
         [0.3, 0.1, 14.0, -1.0, 0.0],  # sigma of a thousand pixels: every filter is a plain mean
         [1e4, -1e4, -9.0, 3.0, 0.0],
+    ]
+)
+
+ENDS = np.array(  # some logarithms beyond where they end, and one of each that does not
+    [
+        [0.3, -0.2, -90.0, 0.1, 0.5],
+        [0.3, -0.2, 95.0, 0.1, 0.5],
+        [0.2, 0.1, 0.5, -100.0, 0.5],
+        [0.1, -0.3, 0.5, -0.5, -95.0],
+        [0.1, -0.3, 0.5, -0.5, 95.0],
+        [0.1, -0.3, 300.0, -300.0, 300.0],
+        [0.1, -0.3, -41.0, -39.0, -39.0],
+        [0.1, -0.3, 39.0, -39.0, 39.0],
     ]
 )
 
@@ -157,6 +171,37 @@ def test_windows_far_away_tiny_and_huge(kind, row):
 @PARTS
 def test_windows_far_away_tiny_and_huge_by_differences(kind):
     gradcheck.check_differences(make(kind, FAR))
+
+
+@pytest.mark.parametrize("kind", [Read, Write])
+@pytest.mark.parametrize("row", range(len(ENDS)))
+def test_the_logarithms_of_a_window_end(kind, row):
+    """Values and gradients are numbers in single precision too, and a logarithm that was clipped has no gradient."""
+    part, ended = make(kind, np.tile(ENDS[row], (B, 1))), np.abs(ENDS[row]) > LOG_LIMIT
+    gradcheck.check_values(part)
+    gradcheck.check_autograd(part)
+    gradcheck.check_float32(part, least=1e-10)
+    assert (gradcheck.gradients(part)["window"][:, ended] == 0).all() and not ended[:2].any()
+
+
+@pytest.mark.parametrize("kind", [Read, Write])
+def test_the_stride_of_a_window_ends(kind):
+    """Beside the loops alone: the reference squares such distances, and has no digits left for the pixels."""
+    part, ended = (make(kind, np.tile([0.2, 0.1, 0.5, log_delta, 0.5], (B, 1))) for log_delta in (100.0, LOG_LIMIT))
+    arrays = part.inputs | part.constants
+    gradcheck.assert_close(part.forward(**arrays)[0], part.plain(**arrays)[0], gradcheck.VALUES)
+    gradcheck.check_float32(part, least=1e-10)
+    expected = gradcheck.gradients(ended)
+    for name, gradient in gradcheck.gradients(part).items():
+        assert np.array_equal(gradient, expected[name]), name
+    assert (expected["window"][:, 3] == 0).all()
+
+
+@pytest.mark.parametrize("kind", [Read, Write])
+def test_the_logarithms_of_a_window_end_by_differences(kind):
+    windows = np.tile([0.3, -0.2, 0.5, -0.5, 0.5], (B, 1))
+    windows[0, 2], windows[1, 3], windows[2, 4], windows[3, 2:] = 50.0, 50.0, (1 if kind is Read else -1) * -50.0, -0.5
+    gradcheck.check_differences(make(kind, windows))
 
 
 def test_a_cotangent_of_ones_sees_nothing():

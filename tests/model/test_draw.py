@@ -13,6 +13,7 @@ from minidraw.model.attention import place
 from minidraw.model.config import parameter_shapes
 from minidraw.model.draw import DRAWShard
 from minidraw.parallel.shard import pitched
+from minidraw.streams import Purpose, stream
 
 SWITCHES = [(read, write) for read in (True, False) for write in (True, False)]  # attention or not
 COMBINATIONS = [(channels, *switches) for channels in (1, 2, 3) for switches in SWITCHES]  # channels, read, write
@@ -162,7 +163,7 @@ def test_generate(combination, monkeypatch):
     model, _, _ = prepared(*combination)
     gradcheck.spoil(model, 5)
     frames = model.generate(5, seed=2)
-    noise = np.random.default_rng(2).standard_normal((4, 5, 8))
+    noise = stream(2, Purpose.PRIOR).standard_normal((4, 5, 8))
     gradcheck.assert_close(frames, reference.generate(model.params, noise, model.config), gradcheck.VALUES)
     assert frames.shape == (4, 5, *model.config.image_shape) and np.all((frames >= 0) & (frames <= 1))
     assert np.array_equal(frames, model.generate(5, seed=2)) and not np.any(frames == model.generate(5, seed=3))
@@ -190,7 +191,7 @@ def test_latents_of_a_drawing(combination):
     drawing = model.redraw(x, noise)
     assert drawing.latents.shape == noise.shape and np.array_equal(drawing.latents, model.encode(x, noise))
     assert np.array_equal(model.decode(drawing.latents), drawing.frames)
-    prior = np.random.default_rng(2).standard_normal((4, 5, 8))
+    prior = stream(2, Purpose.PRIOR).standard_normal((4, 5, 8))
     assert np.array_equal(model.draw(5, seed=2).latents, prior)
 
 

@@ -11,6 +11,7 @@ from support.networks import DRAWS, RAMS, either, examples, pair
 
 from minidraw import DRAW, RAM, DRAWConfig, UserError, evaluate
 from minidraw.model import network
+from minidraw.streams import Purpose, stream
 from minidraw.training import checkpoints
 
 
@@ -218,7 +219,7 @@ def test_double_precision_is_kept(tmp_path):
 
 def test_noise_of_a_seed():
     model, (x, _) = made(DRAWS[0], threads=1), examples(DRAWS[0])
-    noise = np.random.default_rng([5, 0]).standard_normal((4, len(x), 8), np.float32)
+    noise = stream(5, Purpose.POSTERIOR).standard_normal((4, len(x), 8), np.float32)
     assert total(model, (x, None, 5)) == total(model, (x, noise)) != total(model, (x,))
     for name in ("losses", "log_weights", "encode", "reconstruct", "redraw"):
         with_seed, with_noise = getattr(model, name)(x, seed=5), getattr(model, name)(x, noise)

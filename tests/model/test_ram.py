@@ -35,6 +35,23 @@ def test_the_parameters_are_those_promised():
     assert {name: g.shape for name, g in model.grads.items()} == {name: p.shape for name, p in model.params.items()}
 
 
+def test_training_starts_with_a_grid_over_the_whole_image_and_filters_half_a_stride_wide():
+    config = RAMConfig((1, 11, 13), glimpses=2, read_size=4, hidden_size=200, classes=50)
+    params = RAM(config, dtype="float64", seed=1, threads=1).params
+    assert params["read.b"].tolist() == [0, 0, pytest.approx(2 * math.log(4 / 2)), 0, 0]  # a stride of 12 / 3 pixels
+    open_gates = np.arange(800) // 200 == 1  # of the gates i, f, o, g
+    np.testing.assert_array_equal(params["lstm.b"], open_gates)
+    for name, spread in {"lstm.W": 216**-0.5, "softmax.W": 200**-0.5, "read.W": 0.1 * 200**-0.5}.items():
+        assert params[name].std() == pytest.approx(spread, rel=0.1), name
+        assert abs(params[name].mean()) < 0.15 * spread, name
+    assert not params["softmax.b"].any() and not params["h0"].any()
+    start = RAM(config, dtype="float64", seed=1, threads=1)
+    start.params["read.W"][:] = 0
+    _, windows = start.look(np.zeros((1, 1, 11, 13)))
+    assert windows.centre[0, 0].tolist() == [7, 6] and windows.stride[0, 0] == 4
+    assert windows.sigma[0, 0] == pytest.approx(2)
+
+
 def test_blank_logits_cost_log_of_the_classes_and_predict_agrees_with_the_probabilities():
     part = Classifier(1)
     x, model = part.constants["x"], part.models["float64"]
@@ -113,11 +130,11 @@ def test_classify_measures_every_image_also_in_several_batches(monkeypatch):
     for name, param in part.inputs.items():
         model.params[name][...] = param
     monkeypatch.setattr(measure, "batches", functools.partial(measure.batches, size=5))
-    nats, wrong, taken = measure.classify(model, split, 13, np.random.default_rng(0))
+    nats, wrong, taken = measure.classify(model, split, 13)
     for k in range(13):
         loss = model.loss(split.batch([k]), labels[k : k + 1])
         assert nats[k] == pytest.approx(loss.total, rel=1e-9) and wrong[k] == loss.error
         assert taken[k] == model.log_probabilities(split.batch([k])).argmax()
     assert len(set(nats.round(6))) == 13
     with pytest.raises(UserError, match="no labels"):
-        measure.classify(model, Images(pixels), 13, np.random.default_rng(0))
+        measure.classify(model, Images(pixels), 13)

@@ -23,7 +23,8 @@ def filterbank(g, delta, variance, N, A):
 
 def window(out, N, H, W):
     """Return F_X, F_Y and gamma from the five numbers of eq. 21."""
-    g_x, g_y, log_variance, log_delta, log_gamma = out
+    g_x, g_y, *logs = out
+    log_variance, log_delta, log_gamma = (min(max(log, -40.0), 40.0) for log in logs)  # where they end
     g_x = (W + 1) / 2 * (g_x + 1)  # eq. 22
     g_y = (H + 1) / 2 * (g_y + 1)  # eq. 23
     delta = (max(H, W) - 1) / (N - 1) * math.exp(log_delta)  # eq. 24

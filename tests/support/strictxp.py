@@ -290,6 +290,7 @@ class Module:
     """`xp`, and what stands in the place of the module cupy."""
 
     ndarray = Array
+    precision = "float32"  # as of cuda.Device
     cuda = types.SimpleNamespace(runtime=types.SimpleNamespace(getDeviceCount=lambda: 1))
 
     def __getattr__(self, name: str) -> Any:

@@ -68,3 +68,16 @@ def test_global_norm_is_that_of_all_gradients_together():
     assert global_norm(np.array([3.0, 0.0, -4.0]), np) == 5.0
     for wrong in (math.nan, math.inf, -math.inf):
         assert not math.isfinite(global_norm(np.array([1.0, wrong]), np))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_the_norm_of_finite_gradients_is_finite_whatever_their_squares_are(dtype):
+    large = np.sqrt(np.finfo(dtype).max)
+    grads = large * np.random.default_rng(0).standard_normal(2 * BLOCK + 17).astype(dtype)
+    with np.errstate(over="ignore"):
+        assert not np.isfinite(np.dot(grads, grads))
+        assert global_norm(grads, np) == pytest.approx(large * float(np.linalg.norm(grads / large)), rel=1e-5)
+    for wrong in (math.nan, math.inf, -math.inf):
+        grads[-3] = wrong
+        with np.errstate(all="ignore"):
+            assert not math.isfinite(global_norm(grads, np))

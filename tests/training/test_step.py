@@ -27,10 +27,10 @@ def spoil(monkeypatch, when, what=math.nan) -> None:
     monkeypatch.setattr(DRAW, "loss_and_grads", loss_and_grads)
 
 
-@pytest.mark.parametrize("what", [math.nan, math.inf, 1e30])
-def test_an_update_that_is_not_finite_is_skipped_and_counted(tmp_path, monkeypatch, what):
+@pytest.mark.parametrize("what, clip", [(math.nan, 10.0), (math.inf, 10.0), (1e30, 0.0)])  # whose square is not finite
+def test_an_update_that_is_not_finite_is_skipped_and_counted(tmp_path, monkeypatch, what, clip):
     spoil(monkeypatch, lambda step: step in (2, 3), what)
-    of = trainer(tmp_path)
+    of = trainer(tmp_path, clip=clip)
     vectors = (of.adam.params, of.adam.average, of.adam.mean, of.adam.square)
     for _ in range(2):
         of.update()
@@ -52,6 +52,15 @@ def test_an_update_that_is_not_finite_is_skipped_and_counted(tmp_path, monkeypat
     assert metrics(tmp_path)[-1]["skipped"] == 2
 
 
+@pytest.mark.parametrize("what", [1e17, 1e30])
+def test_an_update_whose_squares_alone_overflow_is_clipped_like_any_other(tmp_path, monkeypatch, what):
+    spoil(monkeypatch, lambda step: True, what)
+    of = trainer(tmp_path, clip=2.0, warmup=0)
+    of.update()
+    assert (of.state.skipped, of.adam.updates) == (0, 1) and of.state.sums[1] == pytest.approx(what, rel=1e-6)
+    assert of.adam.mean[17] == pytest.approx(0.1 * 2.0, rel=1e-5) and np.isfinite(of.adam.square).all()
+
+
 def test_a_loss_that_is_not_finite_is_skipped_too(tmp_path, monkeypatch):
     of = trainer(tmp_path)
     monkeypatch.setattr(of.model, "loss_and_grads", lambda x, noise: (Loss(math.inf, np.zeros(3)), None))
@@ -63,8 +72,8 @@ def test_a_hopeless_run_ends_with_one_line_and_leaves_its_last_checkpoint(tmp_pa
     spoil(monkeypatch, lambda step: step >= 9)
     assert run("train", *options(10_000, tmp_path / "run")) == 2
     lines = [line for line in capsys.readouterr().err.splitlines() if not line.startswith("step ")]
-    assert [line.partition(":")[0] for line in lines] == ["training", "validation", "test", "error"], lines
-    assert lines[-1].startswith("error: no finite gradient for 100 updates"), lines
+    assert [line.partition(":")[0] for line in lines] == ["training", "validation", "test", "not kept", "error"], lines
+    assert lines[-1].startswith("error: no finite loss and gradient for 100 updates in a row, up to step 108; "), lines
     left = checkpoints.load(tmp_path / "run")
     assert left.state["updates"] == left.state["step"] == 7, "the last one before the updates that were skipped"
     assert all(np.isfinite(vector).all() for vector in left.vectors.values())
@@ -78,9 +87,9 @@ def test_a_run_that_blows_up_keeps_its_last_good_checkpoint_and_says_what_to_do(
     good = (tmp_path / "run" / "checkpoint.npz").read_bytes()
     of = trainer(tmp_path / "run", steps=300, clip=clip)
     of.restore(checkpoints.load(tmp_path / "run"))
-    of.model.params["write.b"][2] = -200.0  # sigma² is then 0 in single precision
+    of.model.params["latent.b"][0] = 1e30  # whose square is not finite in single precision
     capfd.readouterr()
-    with pytest.raises(Diverged, match=f"with a lower learning_rate {advice}$"):
+    with pytest.raises(Diverged, match=f"checkpoint.npz keeps step 7: .* with a lower learning_rate {advice}$"):
         of.run()
     assert (tmp_path / "run" / "checkpoint.npz").read_bytes() == good
     assert "Warning" not in capfd.readouterr().err
@@ -94,19 +103,22 @@ def test_a_run_that_ends_while_updates_are_skipped_keeps_its_last_good_checkpoin
     of = trainer(tmp_path, steps=20)
     if ending == "interrupted":
         interrupt(of, 13, monkeypatch)
-    assert of.run() == (ending == "at its end") and of.state.skipped_in_a_row == of.state.step - 9
+        assert not of.run()
+    else:
+        with pytest.raises(Diverged, match=r"for 11 updates, up to step 20; .*checkpoint.npz keeps step 7: "):
+            of.run()
+    assert of.state.skipped_in_a_row == of.state.step - 9
     assert checkpoints.load(tmp_path).state["step"] == 7
 
 
-def test_a_run_of_nothing_but_skipped_updates_leaves_a_checkpoint_all_the_same(tmp_path, monkeypatch):
-    """There is none to go back to; the line that tells how to go on must be true."""
+def test_a_run_of_nothing_but_skipped_updates_leaves_no_checkpoint(tmp_path, monkeypatch):
+    """There would be nothing to go on with."""
     spoil(monkeypatch, lambda step: True)
     of = trainer(tmp_path, steps=20)
     interrupt(of, 3, monkeypatch)
-    assert not of.run() and checkpoints.load(tmp_path).state["step"] == 3
-    again = trainer(tmp_path, steps=20)
-    again.restore(checkpoints.load(tmp_path))
-    assert again.run() and checkpoints.load(tmp_path).state["step"] == 3, "nothing since was better"
+    with pytest.raises(Diverged, match=r"for 3 updates, up to step 3; there is no .*checkpoint.npz: start another run"):
+        of.run()
+    assert not (tmp_path / "checkpoint.npz").exists()
 
 
 def test_a_skipped_update_takes_time_and_is_in_no_mean(tmp_path, monkeypatch):
