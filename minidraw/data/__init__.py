@@ -10,11 +10,13 @@ Images are of images.py; size and sha256 are those of the file unzipped):
         pixels = np.frombuffer(content, np.uint8).reshape(-1, 3, 8, 8)
         return Dataset("faces", Images(pixels[:400]), Images(pixels[400:450]), Images(pixels[450:]), note="...")
 
-A split need not be Images: whatever has `shape`, `labels`, `len()` and `batch(indices, rng)` will do, for example one
-that makes its images anew at every draw from the `rng` it is given (cluttered.py). Files too large for memory are
-turned once into an array in the cache by `prepare` in prepared.py (svhn_cropped.py is the shortest example).
+A split need not be Images: whatever has `shape`, `labels`, `len()` and `batch(indices, rng=None)` will do, for example
+one that makes its images anew at every draw from the `rng` it is given and, without one, always the same image for an
+index, as a test set must be (cluttered.py). Files too large for memory are turned once into an array in the cache by
+`prepare` in prepared.py (svhn_cropped.py is the shortest example).
 """
 
+import contextlib
 import os
 from pathlib import Path
 
@@ -24,7 +26,7 @@ from .folder.memory import from_arrays
 from .images import Dataset, Images, mean_image
 from .known import LOADERS as _LOADERS
 from .known import is_known
-from .places import Places
+from .places import Places, without_home
 
 __all__ = ["Dataset", "Images", "cache_folder", "from_arrays", "is_known", "load", "mean_image", "names"]
 
@@ -62,18 +64,29 @@ def load(
     return _LOADERS[name](places, seed)
 
 
+def is_remembered(name: str, sha256: str) -> bool:
+    """Tell whether `load` has been given "folder:PATH" here before, when it held what has that hash (summary.py)."""
+    return folder.is_remembered(cache_folder() / "folder", name, sha256)
+
+
 def names() -> tuple[str, ...]:
     """Return the names that `load` knows; the last one stands for any folder's."""
     return (*_LOADERS, folder.PREFIX + "PATH")
 
 
 def cache_folder() -> Path:
-    """Return the folder for downloads and parsed files: MINIDRAW_CACHE, else `minidraw` in the user's cache."""
+    """Return the folder for downloads and parsed files: MINIDRAW_CACHE, else `minidraw` in the user's cache.
+
+    A user without a home has it among the temporary files.
+    """
     if where := os.environ.get("MINIDRAW_CACHE"):
         return Path(os.path.expanduser(where))
     import pooch  # here, since importing it takes longer than a start without it
 
-    return Path(pooch.os_cache("minidraw"))
+    with contextlib.suppress(RuntimeError):  # what there is for a user without a home
+        if (found := Path(pooch.os_cache("minidraw"))).is_absolute():  # or "~/..." as it is
+            return found
+    return without_home()
 
 
 _LOADERS |= {

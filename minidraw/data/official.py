@@ -48,7 +48,7 @@ def read(path: Path, file: File, own: bool = True) -> bytes:
     The message depends on whether the file is the user's `own` or lies in the cache, where it may be deleted.
     """
     with _refusal(path, file, own):
-        return b"".join(_chunks(path, file))
+        return contents(path, file)
 
 
 def is_official(path: Path, file: File, cache: Path, own: bool = True) -> bool:
@@ -65,6 +65,11 @@ def is_official(path: Path, file: File, cache: Path, own: bool = True) -> bool:
             check(path, file)
             remember([found], cache)
     return True
+
+
+def contents(path: Path, file: File) -> bytes:
+    """Return what `path` holds, gunzipped if it is gzipped; raises as `check` does."""
+    return b"".join(_chunks(path, file))
 
 
 def check(path: Path, file: File) -> None:

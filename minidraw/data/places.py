@@ -1,11 +1,13 @@
 """Where official files may be: a folder of the user's, the cache, the network."""
 
+import functools
 import os
-import sys
+import stat
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..errors import UserError
+from ..errors import STDERR, UserError
 from .download import fetch
 from .official import File, read
 
@@ -31,7 +33,10 @@ class Places:
         if self.folder is None:
             return None
         if not os.path.isdir(self.folder):
-            raise UserError(f"there is no data folder {self.folder}; correct --data-dir or MINIDRAW_DATA")
+            what = " (what is there is no folder)" if os.path.exists(self.folder) else ""
+            raise UserError(f"there is no data folder {self.folder}{what}; correct --data-dir or MINIDRAW_DATA")
+        if not os.access(self.folder, os.R_OK | os.X_OK):
+            raise UserError(f"cannot read the data folder {self.folder}; correct its mode, --data-dir or MINIDRAW_DATA")
         return _find(file, self.folder, self.folder / self.name)
 
     def local(self, file: File) -> bytes | None:
@@ -47,7 +52,7 @@ class Places:
             except UserError as error:
                 if not self.download:
                     raise
-                print(error, file=sys.stderr)
+                print(error, file=STDERR)
         return None
 
     def obtain(self, *choices: tuple[File, ...], keep: bool = True) -> dict[str, bytes]:
@@ -91,3 +96,21 @@ class Places:
 def _find(file: File, *folders: Path) -> Path | None:
     paths = (folder / name for folder in folders for name in (file.name, file.name + ".gz"))
     return next((path for path in paths if os.path.isfile(path)), None)
+
+
+@functools.cache
+def without_home() -> Path:
+    """Return a cache among the temporary files, which this user alone may write to, and say so, once."""
+    user = os.getuid() if hasattr(os, "getuid") else "of"
+    path = Path(tempfile.gettempdir()) / f"minidraw-{user}"
+    try:
+        path.mkdir(mode=0o700, exist_ok=True)
+        status = path.lstat()
+        safe = os.name == "nt" or (status.st_uid == user and not status.st_mode & 0o022)
+        own = safe and stat.S_ISDIR(status.st_mode)
+    except OSError:
+        own = False
+    if not own:  # somebody else has made it
+        path = Path(tempfile.mkdtemp(prefix="minidraw-"))
+    print(f"there is no home folder, so the cache is {path}; MINIDRAW_CACHE names another", file=STDERR)
+    return path

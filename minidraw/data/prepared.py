@@ -1,31 +1,34 @@
 """Data sets prepared once: pictures of any kind become one array of bytes in the cache, memory-mapped ever after.
 
 A prepared file is a .npy file that any NumPy opens, with a line of JSON behind it that says what it was made from: in
-one file, so that the two can never belong to different preparations.
+one file, so that the two can never belong to different preparations. There also is the array's SHA-256: a small array
+is verified at every start, a larger one when its file is new or has changed, all of them by `data --verify`.
 """
 
 import contextlib
 import hashlib
 import json
 import math
-import os
 import shutil
-import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
-from ..errors import UserError, reason
+from ..errors import STDERR, UserError, one_line, reason
+from ..files import is_private, whole
 from .download import download, unfinished
-from .official import File, is_official, not_official, stamp
+from .locks import alone
+from .official import CHUNK, File, is_official, not_official, remember, seen, stamp
 from .places import Places
 
 MOST_TOLD = 16 << 20  # bytes of what is said behind an array
-ABOUT = "about"  # the key, beside those of a source
+ABOUT, DIGEST = "about", "array sha256"  # keys, beside those of a source
+SMALL = 64 << 20  # bytes of an array that is verified at every start, in less than a tenth of a second
 ABANDONED = 600  # seconds without a byte after which an unfinished file counts as left behind
 # What is made of a file: the number of rows, and then blocks of them, (first row, uint8 (k, *row)), in any order.
 Maker = Callable[[Path], tuple[int, Iterator[tuple[int, np.ndarray]]]]
@@ -72,14 +75,20 @@ def prepare(
     )
     if missing and not places.download:
         raise UserError(places.by_hand((missing,), {}, []))
-    for k, (file, (path, _, target, source)) in enumerate(zip(files, found, strict=True)):
+    for k, (file, (path, official, target, source)) in enumerate(zip(files, found, strict=True)):
         if arrays[k] is None:
             ready()
-            archive = path or _obtain(places, file)
-            write(target, source, row, *make(archive))
-            arrays[k] = read(target, source, row)
-            if path is None:
-                archive.unlink(missing_ok=True)
+            with alone(target) as turn:
+                if turn.waited and (array := read(target, source, row)) is not None:  # the other one made it
+                    arrays[k] = array
+                    continue
+                archive = path or _obtain(places, file, turn.held)
+                write(target, source, row, *make(archive), private=not official and is_private([archive]))
+                if (array := read(target, source, row)) is None:
+                    raise UserError(f"{target} changed while it was written; try again")
+                arrays[k] = array
+                if path is None:
+                    archive.unlink(missing_ok=True)
     return [Prepared(array, official) for array, (_, official, *_) in zip(arrays, found, strict=True)]
 
 
@@ -94,19 +103,54 @@ def read(path: Path, source: dict, row: tuple[int, ...] | None = None) -> np.nda
 
 def read_with(path: Path, source: dict, row: tuple[int, ...] | None = None) -> tuple[np.ndarray, dict] | None:
     """Return the array as `read` does, and what was written `about` it."""
+    if (found := _parsed(path)) is None:
+        return None
+    array, told = found
+    about, digest = told.pop(ABOUT, {}), told.pop(DIGEST, None)
+    if array.shape[1:] != (row or array.shape[1:]) or told != source:
+        return None
+    known = array.nbytes > SMALL and seen([stamp(path)], path.parent)
+    if digest and not known:  # else an older version wrote it
+        if hashlib.sha256(array).hexdigest() != digest:
+            print(f"{path}, in the cache, is damaged; it is made again", file=STDERR)
+            return None
+        _enter(path, array.nbytes)
+    return array, about
+
+
+def fault(path: Path) -> str | None:
+    """Return what is wrong with a prepared file, whatever it was made from, "" if nothing is; all of it is read.
+
+    None: an older version made it, which wrote no checksum.
+    """
+    if (found := _parsed(path)) is None:
+        return "it is no whole array"
+    array, told = found
+    if DIGEST not in told:
+        return None
+    return "" if hashlib.sha256(array).hexdigest() == told[DIGEST] else "its array is not the one that was written"
+
+
+def _parsed(path: Path) -> tuple[np.ndarray, dict] | None:
+    """Return the array in `path`, memory-mapped, and all that is said behind it; None where that is nothing whole."""
     # Exception: a damaged header makes NumPy raise nearly anything, and warn.
     with contextlib.suppress(Exception), warnings.catch_warnings(), open(path, "rb") as file:
         warnings.simplefilter("error")
         np.lib.format.read_magic(file)
         shape, _, dtype = np.lib.format.read_array_header_1_0(file)
         offset = file.tell()
-        if dtype == np.uint8 and shape[1:] == (row or shape[1:]) and min(shape, default=0) > 0:
+        if dtype == np.uint8 and min(shape, default=0) > 0:
             file.seek(offset + math.prod(shape))
             told = json.loads(file.read(MOST_TOLD))
-            about = told.pop(ABOUT, {})
-            if told == source:
-                return np.asarray(np.memmap(path, np.uint8, "r", offset, shape)), about
+            if isinstance(told, dict):
+                return np.asarray(np.memmap(path, np.uint8, "r", offset, shape)), told
     return None
+
+
+def _enter(path: Path, size: int) -> None:
+    """Let the record in the cache stand for the content of `path`, of which an array of `size` bytes was right."""
+    if size > SMALL:
+        remember([stamp(path)], path.parent)
 
 
 def write(
@@ -116,14 +160,14 @@ def write(
     n: int,
     blocks: Iterator[tuple[int, np.ndarray]],
     about: dict | None = None,
+    private: bool = False,
 ) -> None:
     """Write the blocks of an array (n, *row) made from `source` to `path`, as they come: in the end all, or nothing.
 
-    What is to be known `about` the array besides is kept with it. Raises UserError where it cannot be written, and
-    whatever comes from `blocks`.
+    What is to be known `about` the array besides is kept with it; a `private` one is for its owner alone. Raises
+    UserError where it cannot be written, and whatever comes from `blocks`.
     """
     size, rows = math.prod(row), 0
-    incomplete = path.parent / f".{path.name}.{os.getpid()}.tmp"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         _remove_abandoned(path.parent)
@@ -133,7 +177,7 @@ def write(
                 "make room, or let MINIDRAW_CACHE name another folder"
             )
         # Written, not memory-mapped: on a full disk that is an error, and not the end of the process.
-        with open(incomplete, "wb") as file:
+        with whole(path, private) as file:
             header = {"descr": "|u1", "fortran_order": False, "shape": (n, *row)}
             np.lib.format.write_array_header_1_0(file, header)
             offset = file.tell()
@@ -145,30 +189,40 @@ def write(
                 rows += len(block)
             if rows != n:
                 raise ValueError(f"{rows} of {n} rows were made")
+            told = {DIGEST: _sha256(file, offset, n * size)} | ({ABOUT: about} if about else {})
             file.seek(offset + n * size)
-            file.write(json.dumps(source | ({ABOUT: about} if about else {})).encode() + b"\n")
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(incomplete, path)
+            file.write(json.dumps(source | told).encode() + b"\n")
     except OSError as error:
         raise UserError(f"cannot write {path}: {reason(error)}; let MINIDRAW_CACHE name a folder with room") from error
-    finally:
-        with contextlib.suppress(OSError):
-            incomplete.unlink(missing_ok=True)
+
+
+def _sha256(file: BinaryIO, start: int, size: int) -> str:
+    """Return the SHA-256 of so many bytes of an open file: its blocks may have come in any order."""
+    digest = hashlib.sha256()
+    file.seek(start)
+    while size:
+        chunk = file.read(min(size, CHUNK))
+        digest.update(chunk)
+        size -= len(chunk) or size
+    return digest.hexdigest()
 
 
 def progress(total: int, what: str):
     """Return a progress bar over `total` steps; on a terminal only, elsewhere one line says what is being done."""
     import tqdm
 
-    bar = tqdm.tqdm(total=total, desc=what, leave=False, disable=None, file=sys.stderr)
+    what = one_line(what)
+    bar = tqdm.tqdm(total=total, desc=what, leave=False, disable=None, file=STDERR)
     if bar.disable:
-        print(f"{what}, once", file=sys.stderr)
+        print(f"{what}, once", file=STDERR)
     return bar
 
 
-def _obtain(places: Places, file: File) -> Path:
-    """Return the path of `file` in the cache, downloaded if it is not there, or not rightly."""
+def _obtain(places: Places, file: File, held: bool) -> Path:
+    """Return the path of `file` in the cache, downloaded if it is not there, or not rightly.
+
+    Whether the caller has `held` others off by a lock, see `download`.
+    """
     path = places.cache / file.name
     if path.is_file():
         try:
@@ -179,9 +233,9 @@ def _obtain(places: Places, file: File) -> Path:
             problem = str(error)
         if not places.download:
             raise UserError(problem)
-        print(problem, file=sys.stderr)
+        print(problem, file=STDERR)
     try:
-        return download(file, places.cache)
+        return download(file, places.cache, held)
     except UserError as error:
         again = "; the same command goes on" * unfinished(path).exists()
         raise UserError(places.by_hand(((file,),), {}, [f"{error}{again}"])) from error

@@ -4,6 +4,7 @@ A run tells it before it trains, keeps it in config.json and on its page; its ch
 """
 
 import hashlib
+from typing import Any
 
 import numpy as np
 
@@ -21,11 +22,12 @@ def summarize(data: Dataset) -> dict:
     Values and, where the data set has no `identity`, the hash are of LOOKED_AT images of each split. Raises UserError
     where an image has values outside of [0, 1].
     """
-    digest, splits, remarks = hashlib.sha256(data.identity.encode()), {}, list(data.remarks)
+    digest: Any = hashlib.sha256(data.identity.encode())
+    splits, remarks = {}, list(data.remarks)
     for name in IN_WORDS:
         split = getattr(data, name)
         chosen = np.unique(spread(min(LOOKED_AT, len(split)), split))
-        images = split.batch(chosen, np.random.default_rng(0))  # (k, C, H, W)
+        images = split.batch(chosen)  # (k, C, H, W)
         least, largest = float(images.min()), float(images.max())
         if not 0 <= least <= largest <= 1:
             raise UserError(
@@ -41,17 +43,26 @@ def summarize(data: Dataset) -> dict:
         if not data.identity:
             digest.update(np.ascontiguousarray(images))
             digest.update(b"" if labels is None else np.ascontiguousarray(labels))
-    shape = [int(length) for length in data.train.shape]
-    digest.update(repr((shape, {name: seen["images"] for name, seen in splits.items()})).encode())
     return {
         "name": data.name,
         "note": data.note,
-        "shape": shape,
+        "shape": _shape(data),
         "classes": None if data.classes is None else list(data.classes),
         "splits": splits,
         "remarks": remarks,
-        "sha256": digest.hexdigest(),
+        "sha256": known_hash(data, digest),
     }
+
+
+def known_hash(data: Dataset, digest: Any = None) -> str:
+    """Return the hash by which a data set is known again; `digest` has its content, by default only its `identity`."""
+    digest = digest or hashlib.sha256(data.identity.encode())
+    digest.update(repr((_shape(data), {name: len(getattr(data, name)) for name in IN_WORDS})).encode())
+    return digest.hexdigest()
+
+
+def _shape(data: Dataset) -> list[int]:
+    return [int(length) for length in data.train.shape]
 
 
 def _warnings(images: np.ndarray) -> list[str]:

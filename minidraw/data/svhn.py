@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 
 from ..errors import UserError, reason
-from .images import Dataset, Joined, unit
+from .images import Dataset, Joined, Made, unit
 from .official import File
 from .patches import cut
 from .places import Places
@@ -35,7 +35,7 @@ TEST = hosted("test.tar.gz", 276555967, "57ac9ceb530e4aa85b55d991be8fc49c695b3d7
 EXTRA = hosted("extra.tar.gz", 1955489752, "e857e27d1e65bd1e7d3959b094061777f6506bbc39889a0df3bba6a729d60f9c")
 
 
-class Crops:
+class Crops(Made):
     """A split of crops, `side` x `side`, of the images `rows` (n,) of `pixels`, uint8 (N, C, H, W).
 
     With `random` their places come from the generator of each batch; otherwise it is the centre.
@@ -53,15 +53,18 @@ class Crops:
     def batch(self, indices, rng: np.random.Generator | None = None) -> np.ndarray:
         """Return the images at `indices` (B,), cropped, as float32 (B, C, side, side) in [0, 1].
 
-        Random places without an `rng` are those of seed 0, the same at every call.
+        Without an `rng` random places too are always the same for an image.
         """
-        images = self.pixels[self.rows[np.asarray(indices)]]  # (B, C, H, W)
+        indices = np.asarray(indices)
+        images = self.pixels[self.rows[indices]]  # (B, C, H, W)
         B, _, H, W = images.shape
-        y, x = np.full(B, (H - self.side) // 2), np.full(B, (W - self.side) // 2)
-        if self.random:
-            rng = np.random.default_rng(0) if rng is None else rng
-            y, x = rng.integers(H - self.side + 1, size=B), rng.integers(W - self.side + 1, size=B)
+        centre = np.full(B, (H - self.side) // 2), np.full(B, (W - self.side) // 2)
+        y, x = self.decided(indices, rng) if self.random else centre
         return unit(cut(images, np.arange(B), y, x, self.side))
+
+    def chance(self, images: int, rng: np.random.Generator) -> tuple[np.ndarray, ...]:
+        """Return y and x of random places."""
+        return tuple(rng.integers(length - self.side + 1, size=images) for length in self.pixels.shape[2:])
 
 
 def load(places: Places, seed: int = 0, files: tuple[File, File, File] = (TRAIN, TEST, EXTRA)) -> Dataset:

@@ -3,9 +3,11 @@
 The digit at the centre is the label; its neighbours can be seen on both sides.
 """
 
+import math
 import struct
 import zlib
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +23,10 @@ HOST = "http://ufldl.stanford.edu/housenumbers/"
 MOST = 1_000_000  # digits in a file; the largest official one holds 531,131
 BLOCK = 10_000  # digits written at once
 VERSION = 1  # of what is kept in the cache
-NUMERIC, COMPRESSED = {1, 2, 3, 4, 5, 6, 7, 9, 12, 13}, 15  # types of data elements in a MATLAB 5 file
+ROOM, DENSEST = 64 << 20, 20  # bytes that a file may become, and as many times its own size besides
+# Of a MATLAB 5 file: types of data elements, bytes in which the tags of a matrix are, a flag, kinds of matrices.
+NUMERIC, MATRIX, COMPRESSED, HEAD, COMPLEX, BYTES = {1, 2, 3, 4, 5, 6, 7, 9, 12, 13}, 14, 15, 1 << 10, 1 << 11, 9
+KINDS = dict(enumerate("double single int8 uint8 int16 uint16 int32 uint32 int64 uint64".split(), 6))
 
 
 def hosted(name: str, size: int, sha256: str) -> File:
@@ -64,14 +69,16 @@ def _make(path: Path) -> tuple[int, Iterator[tuple[int, np.ndarray]]]:
 
     try:
         # Sizes first, from the headers alone: what is compressed can claim, and become, anything.
-        sizes = {name: (shape, kind) for name, shape, kind in scipy.io.whosmat(path)}
-        shape, kind = sizes.get("X", ((), ""))
-        n = shape[-1] if len(shape) == 4 else 0
-        if shape[:3] != (32, 32, 3) or kind != "uint8" or sizes.get("y", ((),))[0] != (n, 1) or not 1 < n <= MOST:
-            held = ", ".join(f"{name} {kind} {shape}" for name, (shape, kind) in sizes.items())
+        found = variables(path)
+        n = found["X"].shape[-1] if "X" in found and len(found["X"].shape) == 4 else 0
+        fitting = [
+            name in found and _fits(found[name], shape) for name, shape in (("X", (32, 32, 3, n)), ("y", (n, 1)))
+        ]
+        if not all(fitting) or found["X"].kind != BYTES or not 1 < n <= MOST:
+            held = ", ".join(f"{name} {KINDS.get(v.kind, 'of no numbers')} {v.shape}" for name, v in found.items())
             raise wrong(f"it holds {one_line(held) or 'nothing'}, not X uint8 (32, 32, 3, n) and y (n, 1)")
-        if not {data_type(path, "X"), data_type(path, "y")} <= NUMERIC:
-            raise wrong("its numbers are of no type that MATLAB has")
+        if n * RECORD > ROOM + DENSEST * path.stat().st_size:
+            raise wrong(f"it is too small for its {n} digits")
         arrays = scipy.io.loadmat(path, variable_names=("X", "y"))
         pixels, labels = arrays["X"], np.asarray(arrays["y"]).ravel().astype(np.int64)
     except UserError:
@@ -94,36 +101,67 @@ def _make(path: Path) -> tuple[int, Iterator[tuple[int, np.ndarray]]]:
     return n, blocks()
 
 
-def data_type(path: Path, wanted: str) -> int | None:
-    """Return the type of the data of a matrix in a MATLAB 5 file, by its tag; None where there is none.
+@dataclass(frozen=True)
+class Variable:
+    """What the tags of a matrix in a MATLAB file say: kind, whether complex, shape; type and bytes of its data."""
 
-    scipy.io.loadmat (1.17) believes that tag and ends the process if it is wrong.
+    kind: int
+    complex: bool
+    shape: tuple[int, ...]
+    data: int
+    size: int
+
+
+def _fits(variable: Variable, shape: tuple[int, ...]) -> bool:
+    """Tell whether a variable is real numbers of that shape, and no more of them."""
+    numbers = variable.kind in KINDS and variable.data in NUMERIC and not variable.complex
+    return numbers and variable.shape == shape and variable.size <= 8 * math.prod(shape)
+
+
+def variables(path: Path) -> dict[str, Variable]:
+    """Return the matrices in a MATLAB 5 file by name, from the first bytes of each. Raises ValueError for another file.
+
+    scipy.io (1.17) believes all tags: it takes the memory that they claim, and ends the process if a type is wrong.
     """
+    found = {}
     with open(path, "rb") as file:
-        order = "<" if file.read(128)[126:] == b"IM" else ">"
-        while len(tag := file.read(8)) == 8:
+        version = file.read(128)[124:]
+        order = {b"\0\1IM": "<", b"\1\0MI": ">"}.get(version)
+        if order is None:
+            raise ValueError(f"its version is {version!r}")
+        while tag := file.read(8):
             kind, size = struct.unpack(order + "II", tag)
             start = file.tell()
             head = file.read(min(size, 1 << 16))
             if kind == COMPRESSED:
-                head = zlib.decompressobj().decompress(head, 1 << 10)[8:]  # without the matrix's own tag
-            *_, (_, name), (found, _) = elements(head, order, 4)  # flags, dimensions, name, data
-            if name == wanted.encode():
-                return found
+                packed = zlib.decompressobj().decompress(head, HEAD + 8)
+                kind, head = struct.unpack_from(order + "I", packed)[0], packed[8:]
+            if kind != MATRIX:
+                raise ValueError(f"it holds something of the type {kind}")
+            _, (_, _, shape), (_, length, name), (data, count, _) = _elements(head, order)
+            if length > len(name):
+                raise ValueError("a name in it is too long")
+            bits, sides = (
+                struct.unpack_from(order + "I", head, 8)[0],
+                struct.unpack(f"{order}{len(shape) // 4}i", shape),
+            )
+            if (text := name.decode("latin-1")) in found:
+                raise ValueError(f"it holds {text!r} twice")
+            found[text] = Variable(bits & 0xFF, bool(bits & COMPLEX), sides, data, count)
             file.seek(start + size)
-    return None
+    return found
 
 
-def elements(content: bytes, order: str, count: int) -> list[tuple[int, bytes]]:
-    """Return type and content, as far as it is there, of the first data elements."""
+def _elements(content: bytes, order: str) -> list[tuple[int, int, bytes]]:
+    """Return type, bytes and content of a matrix's flags, dimensions, name and, as far as they are there, data."""
     found, place = [], 0
-    for _ in range(count):
-        kind, size = struct.unpack_from(order + "II", content, place)
+    for _ in range(4):
+        kind, size = struct.unpack_from(order + "II", content[:HEAD], place)
         if kind >> 16:  # a short element: its size, its type, and at most four bytes
             kind, size, start = kind & 0xFFFF, kind >> 16, place + 4
             place += 8
         else:
             start = place + 8
             place = start + -(-size // 8) * 8
-        found.append((kind, content[start : start + size]))
+        found.append((kind, size, content[start : start + size]))
     return found

@@ -6,9 +6,11 @@ import os
 from pathlib import Path
 
 import numpy as np
+import pytest
 from support.files import put, refusal
 
 from minidraw import data
+from minidraw.data import places
 from minidraw.data.official import File
 
 
@@ -70,3 +72,41 @@ def test_cache_folder_without_the_variable(monkeypatch, tmp_path):
     monkeypatch.delenv("MINIDRAW_CACHE")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     assert data.cache_folder().name == "minidraw" and not data.cache_folder().exists()
+
+
+@pytest.mark.parametrize("found", ["~/.cache/minidraw", RuntimeError("no home")])
+def test_a_user_without_a_home_has_a_cache(monkeypatch, tmp_path, capfd, found):
+    """Of its own, among the temporary files; what others have made there is left alone."""
+
+    def os_cache(project):
+        if isinstance(found, str):
+            return Path(found)
+        raise found
+
+    monkeypatch.delenv("MINIDRAW_CACHE")
+    monkeypatch.setattr("pooch.os_cache", os_cache)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    places.without_home.cache_clear()
+    try:
+        cache = data.cache_folder()
+        assert cache == data.cache_folder() and cache.parent == tmp_path and cache.name.startswith("minidraw-")
+        told = capfd.readouterr().err
+        assert told == f"there is no home folder, so the cache is {cache}; MINIDRAW_CACHE names another\n"
+        places.without_home.cache_clear()
+        assert data.cache_folder() == cache, "the next process has the same"
+        if os.name != "nt":
+            for spoil in (lambda: cache.chmod(0o777), lambda: (cache.rmdir(), cache.symlink_to(tmp_path))):
+                places.without_home.cache_clear()
+                spoil()
+                other = data.cache_folder()
+                assert other != cache and other.stat().st_mode & 0o777 == 0o700
+    finally:
+        places.without_home.cache_clear()
+
+
+def test_the_data_folder_is_a_file_or_cannot_be_read(tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("MINIDRAW_DATA", str(tmp_path / "file"))
+    assert "(what is there is no folder); correct --data-dir or MINIDRAW_DATA" in refusal(data.load, "mnist")
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    assert refusal(data.load, "cifar10", str(tmp_path)).startswith(f"cannot read the data folder {tmp_path};")

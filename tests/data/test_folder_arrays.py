@@ -130,9 +130,9 @@ BAD_ARRAYS = {
     "zip of objects": (npz(a=npy(np.array([[[{}]]]), allow_pickle=True)), "cannot be read as an array"),
     "cut zip": (npz(a=npy(IMAGES))[:-30], "cannot be read as an array"),
     "zip with a flipped bit": (npz(zipfile.ZIP_STORED, a=npy(IMAGES)).replace(BYTES, b"\0\1\2\3"), "cannot be read"),
-    "zip of more than memory": (npz(a=lying(10**13)), "is too large for the memory; save it as .npy"),
-    "zip with a huge shape": (npz(a=lying(10**30)), "cannot be read as an array"),
-    "zip with a lying shape": (npz(a=lying(24)), "cannot be read as an array"),
+    "zip of more than memory": (npz(a=lying(10**13)), "by its header, but 2198 bytes; save it again"),
+    "zip with a huge shape": (npz(a=lying(10**30)), "by its header, but 2198 bytes; save it again"),
+    "zip with a lying shape": (npz(a=lying(24)), "holds a (24, 6, 5, 3) by its header, but 2198 bytes"),
 }
 
 

@@ -33,7 +33,7 @@ def test_pictures_of_one_size_stay_as_they_are(tmp_path, cache, mode, ending, ch
     assert vars(again).keys() == vars(dataset).keys()
     for field in ("name", "note", "classes", "remarks", "identity", "preparation"):
         assert getattr(again, field) == getattr(dataset, field), field
-    assert len(everything(cache)) == 2
+    assert len([name for name in everything(cache) if name.endswith(".npy")]) == 1
 
 
 def test_pictures_below_and_what_is_no_picture(tmp_path):
@@ -223,7 +223,7 @@ def test_all_that_is_broken_is_named_at_once(tmp_path):
     put(tmp_path / "a", "html.png", HTML)
     put(tmp_path / "a" / "sub", "cut.png", encoded("PNG")[:-300])
     message = refusal(load, tmp_path / "a")
-    assert "holds 3 pictures" in message and "html.png (no picture)" in message and "sub/cut.png (" in message
+    assert "holds 3 pictures" in message and "html.png (no picture, or" in message and "sub/cut.png (" in message
     for i in range(3):
         put(tmp_path / "a", f"z{i}.png", HTML)
     assert "and 3 more; mend" in refusal(load, tmp_path / "a")

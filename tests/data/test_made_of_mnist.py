@@ -79,12 +79,24 @@ def test_images_are_a_function_of_the_generator(kind):
     first, again, other = (split.batch([1, 4], np.random.default_rng(seed)) for seed in (0, 0, 1))
     np.testing.assert_array_equal(first, again)
     assert (first != other).any()
-    np.testing.assert_array_equal(split.batch([1, 4]), first)  # without a generator: that of seed 0
     rng = np.random.default_rng(0)
     assert (split.batch([1, 4], rng) != split.batch([1, 4], rng)).any()  # new at every draw
     assert split.batch(np.arange(0)).shape == (0, *split.shape)
     mean = data.mean_image(split, np.random.default_rng(0))
     assert mean.shape == split.shape and 0 <= mean.min() < mean.max() <= 1
+
+
+@pytest.mark.parametrize("kind", ["cluttered", "two_digits"])
+def test_without_a_generator_an_image_is_a_function_of_its_number(kind):
+    """Whatever others are asked for with it, and however often: so a test set is the same for all who measure on it."""
+    split, again, other = made(kind), made(kind), made(kind)
+    other.number = 1
+    every = split.batch(np.arange(7))
+    np.testing.assert_array_equal(split.batch([4, 1, 4]), every[[4, 1, 4]])
+    np.testing.assert_array_equal(np.concatenate([again.batch([k]) for k in range(7)]), every)
+    assert (other.batch(np.arange(7)) != every).any(axis=(1, 2, 3)).all(), "other splits are made otherwise"
+    assert np.abs(data.mean_image(split, chunk=3) - every.mean(axis=0)).max() < 1e-6
+    assert split.batch(np.arange(0)).shape == (0, *split.shape)
 
 
 def test_places_are_uniform():

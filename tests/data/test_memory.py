@@ -150,4 +150,18 @@ def test_what_may_mean_two_things_or_nothing_is_refused(what):
 
 
 def test_the_package_of_data_offers_it():
-    assert data.from_arrays is from_arrays and "from_arrays" in data.__all__
+    assert from_arrays is from_arrays and "from_arrays" in data.__all__
+
+
+@pytest.mark.parametrize("how", ["array", "list", "labels", "valid"])
+def test_masked_values_are_refused(how):
+    """NumPy would show what is behind the mask; a masked array of which nothing is masked is an array."""
+    images, labels = np.ma.array(np.random.default_rng(0).integers(0, 256, (30, 4, 5), np.uint8)), np.ma.arange(30) % 3
+    whole = from_arrays(images, labels, axes="nhw")
+    assert len(whole.train) + len(whole.valid) + len(whole.test) == 30
+    (labels if how == "labels" else images)[3] = np.ma.masked
+    plain = images.filled(0)
+    given = {"array": (images,), "list": (list(images),), "labels": (plain, labels), "valid": (plain,)}[how]
+    more = {"valid": (images, labels)} if how == "valid" else {}
+    message = refusal(from_arrays, *given, axes="nhw", **more)
+    assert message.startswith("valid" if how == "valid" else "images") and "has masked values" in message

@@ -182,28 +182,6 @@ def test_broken_download_goes_on(host, cache):
     assert everything(cache) == ["train.npy"]
 
 
-def test_host_that_cannot_go_on_begins_anew(host, cache):
-    file = official_file("train.bin", CONTENT, host.url + "/train.bin")
-    host.pages["/train.bin"] = (200, CONTENT)
-    put(cache, ".train.bin.part", b"something else")
-    assert prepare(Places("x", None, cache), file)[0].official
-    put(cache, ".train.bin.part", bytes(len(CONTENT)))  # complete, but wrong: found out, and removed
-    (cache / "train.npy").unlink()
-    assert "SHA-256" in refusal(prepare, Places("x", None, cache), file)
-    assert everything(cache) == [] and len(host.asked) == 1
-    assert prepare(Places("x", None, cache), file)[0].official
-
-
-def test_host_that_has_nothing_more(host, cache):
-    """What is there is then all, and looked at: kept if right, else removed, so that the next time begins anew."""
-    file = official_file("train.bin", CONTENT, host.url + "/train.bin")
-    host.pages["/train.bin"] = (416, HTML)
-    part = put(cache, ".train.bin.part", CONTENT[:-1])
-    assert "it holds 3145727 bytes, not 3145728" in refusal(prepare, Places("x", None, cache), file)
-    assert not part.exists()
-    assert "HTTP 416" in refusal(prepare, Places("x", None, cache), file)
-
-
 @pytest.mark.parametrize(
     ("body", "reason"),
     [(HTML, "it holds 64 bytes"), (CONTENT + b"x", "more than"), (CONTENT[:-1] + b"x", "SHA-256"), (b"", "0 bytes")],

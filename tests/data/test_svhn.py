@@ -173,6 +173,9 @@ def test_svhn(small, cache, genuine, extra, monkeypatch):
     np.testing.assert_array_equal(np.rint(dataset.valid.batch(np.arange(n // 10)) * 255), centres)
     trained = [whole[i] for i in range(n) if i not in held]
     np.testing.assert_array_equal(dataset.train.pixels[dataset.train.rows], trained)
+    for split, places_of_crops in ((dataset.train, True), (dataset.valid, False), (dataset.test, False)):
+        crops = {split.batch([0], np.random.default_rng(k)).tobytes() for k in range(5)}
+        assert (len(crops) > 1) == places_of_crops, "random in training alone"
     test = [wanted(f"{i + 1}.png", i)[:, 5:59, 5:59] for i in range(5)]
     np.testing.assert_array_equal(np.rint(dataset.test.batch(np.arange(5)) * 255), test)
     assert ("NOT the official files: 23 photographs of train.tar.gz, 5 photographs of" in dataset.note) != genuine
@@ -197,6 +200,8 @@ def test_crops_are_random_in_training_and_central_elsewhere():
     assert counts.sum() == 3000 and counts.min() > 5  # 25 of each expected
     same = [train.batch([0, 1], np.random.default_rng(seed)) for seed in (4, 4, 5)]
     assert (same[0] == same[1]).all() and (same[0] != same[2]).any()
+    always = train.batch([0, 1, 2])
+    assert (train.batch([2, 0]) == always[[2, 0]]).all() and len({image.tobytes() for image in always}) == 3
     whole = [fixed.batch([2], rng)[0] for rng in (None, np.random.default_rng(0))]
     np.testing.assert_array_equal(whole, [np.float32(pixels[1][:, 5:59, 5:59]) / np.float32(255)] * 2)
 

@@ -34,6 +34,8 @@ def test_members(tmp_path, monkeypatch):
         (special("train/1.png", tarfile.LNKTYPE, "../evil"), "neither file nor folder"),
         (special("train/1.png", tarfile.FIFOTYPE), "neither file nor folder"),
         (special("train/1.png", tarfile.CHRTYPE), "neither file nor folder"),
+        (special("train/1.png", tarfile.BLKTYPE), "neither file nor folder"),
+        (special("train/1.png", b"?"), "neither file nor folder"),
         (("train/1.png", bytes(101)), "of 101 bytes, more than 100"),
     ],
 )

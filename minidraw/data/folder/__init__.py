@@ -17,15 +17,19 @@ import math
 from pathlib import Path
 
 from ...errors import UserError
+from ...files import is_private
 from ..images import Dataset
+from ..locks import alone
 from ..official import stamp
 from ..prepared import read_with, write
+from ..summary import known_hash
 from . import arrays, files, idx, listing
+from .named import is_remembered, remember
 from .options import LONGEST, PREFIX, Options, name_of, parse
 from .pictures import Pictures, Unreadable
 from .records import blocks, dataset, describe
 
-__all__ = ["PREFIX", "load"]
+__all__ = ["PREFIX", "is_remembered", "load"]
 
 VERSION = 3  # of what is kept in the cache
 
@@ -41,15 +45,19 @@ def load(name: str, cache: Path, shape: tuple[int, int, int] | None = None) -> D
     if not path.exists():
         raise UserError(f"there is no {path}; {PREFIX}PATH names a folder of pictures, or a file of arrays")
     source = {"version": VERSION, "options": repr(options), "files": _stamps(path, found)}
-    wanted = f"{path.resolve()}?{options}".encode()
+    wanted = f"{path.resolve()}?{options}".encode(errors="surrogateescape")
     target = cache / f"{hashlib.sha256(wanted).hexdigest()[:16]}.npy"
     if (cached := read_with(target, source)) is None:
-        _prepare(path, found, options, target, source)
-        cached = read_with(target, source)
+        with alone(target) as turn:
+            cached = read_with(target, source) if turn.waited else None  # what the other one made
+            if cached is None:
+                _prepare(path, found, options, target, source)
+                cached = read_with(target, source)
     if cached is None:
         raise UserError(f"{path} changed while it was read, or its cache {target} did: try again")
     records, about = cached  # (n, 1 + C·H·W): a label and an image each
     data = dataset(name_of(path, options), str(path), records, about, options.binarize)
+    remember(cache, data.name, known_hash(data))
     if shape and shape != data.train.shape and _only_size_differs(shape, data, options):
         return load(name_of(path, dataclasses.replace(options, size=(shape[2], shape[1]))), cache)
     return data
@@ -63,14 +71,17 @@ def _only_size_differs(shape: tuple[int, int, int], data: Dataset, options: Opti
 
 def _stamps(path: Path, found: listing.Listing | None) -> str:
     """Return what changes when a file does that the images are read from, or one that is told of."""
-    if found is not None and found.pictures:
-        used = [path / name for name in found.pictures]
-    elif path.is_dir():
-        used = [file for file in sorted(path.rglob("*")) if file.is_file()]
-    else:
-        used = idx.files(path) if idx.is_idx(path) else [path]
     told = [found.broken, sorted(found.others.items())] if found else []
-    return hashlib.sha256(json.dumps([told, *map(stamp, used)]).encode()).hexdigest()
+    return hashlib.sha256(json.dumps([told, *map(stamp, _used(path, found))]).encode()).hexdigest()
+
+
+def _used(path: Path, found: listing.Listing | None) -> list[Path]:
+    """Return the files that the images may be read from."""
+    if found is not None and found.pictures:
+        return [path / name for name in found.pictures]
+    if path.is_dir():
+        return [file for file in sorted(path.rglob("*")) if file.is_file()]
+    return idx.files(path) if idx.is_idx(path) else [path]
 
 
 def _prepare(path: Path, found: listing.Listing | None, options: Options, target: Path, source: dict) -> None:
@@ -80,7 +91,8 @@ def _prepare(path: Path, found: listing.Listing | None, options: Options, target
         order, about = describe(images)
         row = (1 + math.prod(images.shape),)
         try:
-            write(target, source, row, len(images), blocks(images, order, about, f"reading {path}"), about)
+            made, private = blocks(images, order, about, f"reading {path}"), is_private(_used(path, found))
+            write(target, source, row, len(images), made, about, private)
             return
         except Unreadable as error:  # only when their pixels were needed
             if options.broken != "skip":

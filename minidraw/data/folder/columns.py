@@ -12,6 +12,7 @@ import numpy as np
 from ...errors import UserError
 
 FEWEST = 16  # pixels of an image, where no names tell that they are pixels: the flowers of iris.csv have 4 columns
+MOST = 1 << 20  # columns: an image of 1024 x 1024 pixels
 MOSTLY = 0.9  # part of the images that may have the same label
 TOP = "put a line of names on top: label,pixel0,pixel1,..."
 
@@ -69,6 +70,8 @@ class Columns:
 
 def split(line: str, separator: str, number: int, path: Path) -> list[str]:
     """Return the cells of a line as they are separated by that mark, or by any number of spaces if that is one."""
+    if line.count(separator) > MOST:
+        raise UserError(f"line {number} of {path} has more than {MOST} columns; save so large images as pictures")
     if separator == " ":
         return line.split()
     try:

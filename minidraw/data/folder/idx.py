@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from ...errors import UserError, one_line, reason
-from .parts import SPLITS, Part
+from .parts import SPLITS, Part, room
 
 TYPES = {8: ">u1", 9: ">i1", 11: ">i2", 12: ">i4", 13: ">f4", 14: ">f8"}
 MOST = 8 << 30  # bytes of values, which must be in memory at once
@@ -174,8 +174,10 @@ def _load(path: Path) -> np.ndarray:
             raise UserError(f"{path} is {held}: there are no values in it")
         if size > MOST:
             raise UserError(f"{path} is {held}, more than the {MOST} that are read; save fewer images in a file")
-        room = path.stat().st_size * (DENSEST if isinstance(file, gzip.GzipFile) else 1)
-        if size > room:  # or a few lying bytes would take gigabytes
+        most = path.stat().st_size
+        if isinstance(file, gzip.GzipFile):
+            most = min(DENSEST * most, room(path))
+        if size > most:  # or a few lying bytes would take gigabytes
             raise UserError(f"{path} is {held}, which is more than the file can hold; {AGAIN}")
         content = np.empty(size, np.uint8)
         at = 0

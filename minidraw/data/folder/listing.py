@@ -12,16 +12,16 @@ import numpy as np
 from PIL import Image
 
 from ...errors import UserError
+from .opening import formats
 from .parts import SPLITS
 from .splits import besides, is_neutral, is_split, speaks_of_splits, split_of
 
-# Formats left out: EPS starts another program, the others hold no pictures that Pillow itself can read.
-LEFT_OUT = {"EPS", "WMF", "BUFR", "GRIB", "HDF5", "MPEG"}
 HINTS = {  # what to do about a file that is no picture as it is, by the ending of its name
     **dict.fromkeys((".heic", ".heif"), "pip install pillow-heif"),
     ".avif": "a newer Pillow reads it",
     ".jxl": "save as .png",
-    **dict.fromkeys((".svg", ".eps", ".wmf", ".emf", ".pdf", ".ai"), "no pixels: save as .png"),
+    **dict.fromkeys((".svg", ".eps", ".ps", ".wmf", ".emf", ".pdf", ".ai"), "no pixels: save as .png"),
+    **dict.fromkeys((".psd", ".icns", ".cur", ".dds", ".pcx", ".sgi", ".ras", ".fits", ".xpm"), "save as .png"),
     **dict.fromkeys((".dng", ".cr2", ".cr3", ".nef", ".arw", ".raf", ".orf", ".rw2"), "a camera's own: save as .jpg"),
     **dict.fromkeys((".mp4", ".mov", ".avi", ".mkv", ".webm"), "a film: save its frames as pictures"),
     **dict.fromkeys((".zip", ".tar", ".tgz", ".rar", ".7z"), "unpack it"),
@@ -58,12 +58,6 @@ def named(broken: dict[str, str]) -> str:
     return ", ".join(shown) + (f" and {more:,} more" if more > 0 else "")
 
 
-def formats() -> set[str]:
-    """Return the formats that pictures may have."""
-    Image.init()  # or there are none yet
-    return set(Image.OPEN) - LEFT_OUT
-
-
 def find(folder: Path) -> Listing:
     """Return what there is in `folder` and below it, by the endings of names; hidden files do not count.
 
@@ -71,7 +65,8 @@ def find(folder: Path) -> Listing:
     """
     with contextlib.suppress(ImportError):  # whoever has it wants it
         importlib.import_module("pillow_heif").register_heif_opener()
-    endings = {ending for ending, kind in Image.registered_extensions().items() if kind in formats()}
+    known = formats()
+    endings = {ending for ending, kind in Image.registered_extensions().items() if kind in known}
     found, seen = Listing([]), {os.path.realpath(folder)}
 
     def unreadable(error: OSError) -> None:

@@ -93,7 +93,9 @@ def _part(name: str, pair: tuple, split: str) -> Part:
 
 
 def _array(name: str, given: Any) -> np.ndarray:
-    """Return an array-like as NumPy's. Raises UserError where it cannot become one."""
+    """Return an array-like as NumPy's. Raises UserError where it cannot become one, or would lose its mask."""
+    if any(map(np.ma.is_masked, given if isinstance(given, list | tuple) else [given])):
+        raise UserError(f"{name} has masked values, which an image has not: give what .filled(VALUE) makes of it")
     try:
         return np.asarray(given)
     except Exception as problem:  # rows of unequal lengths, a tensor on a GPU or one that has gradients: anything

@@ -1,19 +1,23 @@
 """Files of NumPy's, .npy and .npz: never a pickle."""
 
 import contextlib
+import io
+import math
 import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 
 from ...errors import UserError, one_line, reason
 from .options import Options
-from .parts import SPLITS, Part
+from .parts import SPLITS, Part, room
 from .splits import speaks_of_splits, split_of, words
 
 MOST = 8 << 30  # bytes of an array in an .npz, which must be in memory at once
+LONGEST_HEADER = 1 << 16  # bytes
 LABELS = {"y", "label", "labels", "target", "targets", "class", "classes", "lab"}  # what labels are called
 FEWEST_PIXELS = 4  # columns of an array of flat images
 MANY = 10  # arrays of one size, which are rather pictures than classes
@@ -49,15 +53,23 @@ def _read(path: Path, options: Options) -> list[Part]:
     if magic == b"\x93NUMPY":
         if options.key is not None or options.labels is not None:
             raise UserError(f"key and labels are for .npz files with several arrays, but {path} is one array")
+        with open(path, "rb") as file:
+            _header(file)
         return [Part(np.load(path, mmap_mode="r", allow_pickle=False))]
     if not magic.startswith(b"PK"):
         raise UserError(f"{path} is no .npy or .npz file: it begins {magic!r}")
     with zipfile.ZipFile(path) as archive:
         sizes = {info.filename.removesuffix(".npy"): info.file_size for info in archive.infolist()}
-        shapes = {name: _shape(archive, name) for name in sizes}
+        heads = {name: _head(archive, name) for name in sizes}
+    shapes = {name: shape for name, (shape, _) in heads.items()}
     chosen = _chosen(path, shapes, options)  # split -> names of images and labels
-    largest = max(sizes[name] for pair in chosen.values() for name in pair if name)
-    if largest > MOST:
+    used = sorted({name for pair in chosen.values() for name in pair if name})
+    for name in used:
+        if heads[name][1] > sizes[name]:  # or a few lying bytes would take gigabytes
+            raise UserError(f"{path} holds {name} {shapes[name]} by its header, but {sizes[name]} bytes; save it again")
+    if (total := sum(sizes[name] for name in used)) > room(path):
+        raise UserError(f"{path} would be {total / 1e9:.1f} GB when unpacked, too much for its size; save it as .npy")
+    if (largest := max(sizes[name] for name in used)) > MOST:
         raise UserError(
             f"{path} holds an array of {largest / 1e9:.1f} GB; save it as .npy, which need not be in memory"
         )
@@ -144,12 +156,19 @@ def _labels_for(path: Path, images: str, shapes: dict[str, tuple[int, ...]]) -> 
     return called[0] if len(called) == 1 else None
 
 
-def _shape(archive: zipfile.ZipFile, name: str) -> tuple[int, ...]:
-    """Return the shape of an array in an .npz from its header; () for what is no array."""
+def _head(archive: zipfile.ZipFile, name: str) -> tuple[tuple[int, ...], int]:
+    """Return the shape and the bytes of an array in an .npz from its header; ((), 0) for what is no array."""
     member = name + ".npy"
     if member not in archive.namelist():
-        return ()
+        return (), 0
     with archive.open(member) as file:
-        version = np.lib.format.read_magic(file)
-        header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-        return header(file)[0]
+        return _header(file)
+
+
+def _header(file: IO[bytes]) -> tuple[tuple[int, ...], int]:
+    """Return the shape of an array in .npy form, and how many bytes it has, the header, which is short, included."""
+    head = io.BytesIO(file.read(LONGEST_HEADER))
+    version = np.lib.format.read_magic(head)
+    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    shape, _, dtype = read(head)
+    return shape, head.tell() + math.prod(shape) * dtype.itemsize

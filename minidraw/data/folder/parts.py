@@ -1,10 +1,17 @@
 """Images as they lie in somebody's file, before anything is decided about them."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
 SPLITS = ("train", "valid", "test")
+ROOM, DENSEST = 256 << 20, 200  # bytes that a file may become in memory, and as many times its own size besides
+
+
+def room(path: Path) -> int:
+    """Return how many bytes a file may become when it is unpacked; dSprites become 115 times as many, bombs 1,000."""
+    return ROOM + DENSEST * path.stat().st_size
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,6 @@
 import contextlib
 import hashlib
 import os
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -15,8 +14,10 @@ from PIL import Image
 from tqdm import tqdm
 
 from ...errors import UserError, reason
+from ...files import open_regular
 from ..prepared import progress
-from .listing import Listing, formats, named, told_by_folders
+from .listing import Listing, named, told_by_folders
+from .opening import check_size, opened, quiet
 from .options import Options
 from .preparation import DEEP, GREY, SEEN_ON, Preparation, fits, ground_for, level, light_seen
 from .sizes import by, common_size, cut_away, small_being_few
@@ -118,33 +119,29 @@ class Pictures:
 
         made: list[Any] = []
         parts = [items[k : k + PART] for k in range(0, len(items), PART)]
-        with warnings.catch_warnings(), ThreadPoolExecutor(self.cores) as pool, bar(what, len(items)) as shown:
-            warnings.simplefilter("ignore")  # of odd but readable files
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
+        with quiet(), ThreadPoolExecutor(self.cores) as pool, bar(what, len(items)) as shown:
             for some, results in zip(parts, pool.map(attempt, parts), strict=True):
                 for (name, _), result in zip(some, results, strict=True):
                     if isinstance(result, Exception):
-                        unknown = isinstance(result, Image.UnidentifiedImageError)
-                        self.broken[name] = "no picture" if unknown else reason(result)
+                        self.broken[name] = reason(result)
                     made.append(None if isinstance(result, Exception) else result)
                 shown.update(len(some))
         return made
 
     def _look(self, name: str, _: int) -> Seen:
         """Return what is to be known of a picture before its pixels are needed."""
-        with open(self.path / name, "rb") as file:
+        with open_regular(self.path / name) as file:
             digest, head = hashlib.sha256(), b""
             while block := file.read(READ):
                 digest.update(block)
                 head = head or block
             file.seek(0)
-            with Image.open(file, formats=tuple(formats())) as picture:
+            with opened(file) as picture:
                 pages = picture.format in PAGES
                 frames = getattr(picture, "n_frames", 1) if pages or picture.format in FILMS else 1
                 seen = Seen(name, digest.digest(), frames, pages, [], set(), False, None, _is_reduced(head, picture))
                 for frame in range(self._taken(seen)):
-                    if frame:
-                        picture.seek(frame)
+                    sought(picture, frame)
                     turned = picture.getexif().get(0x0112, 1) in (5, 6, 7, 8)  # EXIF: a camera that was held upright
                     seen.sizes.append(picture.size[::-1] if turned else picture.size)
                     seen.modes.add(picture.mode)
@@ -175,9 +172,8 @@ class Pictures:
 
     @contextlib.contextmanager
     def _opened(self, name: str, frame: int) -> Iterator[Image.Image]:
-        with Image.open(self.path / name, formats=tuple(formats())) as picture:
-            if frame:
-                picture.seek(frame)
+        with opened(self.path / name) as picture:
+            sought(picture, frame)
             yield picture
 
     def _decide(self, seen: list[Seen]) -> Preparation:
@@ -268,6 +264,13 @@ class Pictures:
         labels, self.classes, remark = numbered(told.classes)
         self.given, self.labels = told.splits[of], labels[of]  # (n,)
         self.remarks += [*told.remarks, *([f"the folders are no classes: {remark}"] if remark else [])]
+
+
+def sought(picture: Image.Image, frame: int) -> None:
+    """Go to a frame of an open picture. Raises ValueError where that is too large."""
+    if frame:
+        picture.seek(frame)
+        check_size(picture)
 
 
 def _is_reduced(head: bytes, picture: Image.Image) -> bool:

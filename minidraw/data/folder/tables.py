@@ -20,11 +20,12 @@ import numpy as np
 from ...errors import UserError
 from .columns import Columns, are_names, end_of_labels, is_number, is_square, separator_of, split, understood
 from .idx import opened
-from .parts import SPLITS, Part
+from .parts import SPLITS, Part, room
 
 BLOCK = 1 << 22  # characters that are turned into numbers at once
 LONGEST_ROW = 1 << 24  # characters
 LONGEST_LABEL = 200  # characters
+LABEL = 64  # bytes of a short text in memory
 MOST = 8 << 30  # bytes of pixels, which must be in memory at once
 HIGHEST = float(np.finfo(np.float32).max)
 
@@ -59,11 +60,14 @@ def read(path: Path) -> list[Part]:
 
 def _lines(text: io.TextIOWrapper, path: Path) -> Iterator[Row]:
     """Yield the lines that are not blank."""
+    left = room(path)  # characters: blank lines count too
     try:
         for number in itertools.count(1):
             line = text.readline(LONGEST_ROW + 1)
             if not line:
                 return
+            if (left := left - len(line)) < 0:
+                raise UserError(f"{path} is no table of images: unpacked it is more than {room(path)} characters")
             if "\0" in line:
                 raise UserError(f"{path} is no text: there are zero bytes in line {number}; save it as .csv in UTF-8")
             if len(line) > LONGEST_ROW:
@@ -109,9 +113,9 @@ def _read(columns: Columns, rows: Iterable[Row]) -> tuple[np.ndarray, np.ndarray
             raise _culprit(columns, batch, blocks[0].shape[1])
         blocks.append(block)
         whole = block.dtype.kind != "f"
-        size += block.nbytes
-        if size > MOST:
-            raise UserError(f"{columns.path} holds more than {MOST} bytes of pixels; save fewer images in a file")
+        size += block.nbytes + LABEL * len(batch) * (columns.label is not None)
+        if size > (most := min(MOST, room(columns.path))):
+            raise UserError(f"{columns.path} holds more than {most} bytes of pixels; save fewer images in a file")
     spans = np.array([(block.min(), block.max()) for block in blocks])
     array = np.empty((sum(map(len, blocks)), blocks[0].shape[1]), _smallest(spans) if whole else np.float32)
     end = len(array)

@@ -13,6 +13,8 @@ import zlib
 import numpy as np
 from PIL import Image
 
+from minidraw.data.folder.opening import formats
+
 
 def zipped(**members: bytes) -> bytes:
     """Return a zip archive of members that are stored as they are."""
@@ -76,8 +78,7 @@ def png_mended(content: bytes) -> bytes:
 
 def pictures() -> list[bytes]:
     """Return pictures in the formats that people have."""
-    kinds = ["PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP", "TGA", "PPM", "ICO", "PCX", "SGI", "DDS", "JPEG2000", "MPO"]
-    seeds = [picture(kind) for kind in kinds if kind in Image.SAVE or (Image.init() and kind in Image.SAVE)]
+    seeds = [picture(kind) for kind in formats() if kind in Image.SAVE]
     seeds += [picture("PNG", mode) for mode in ("1", "L", "LA", "P", "RGBA", "I;16")]
     exif = Image.Exif()
     exif[0x0112] = 6
