@@ -5,10 +5,15 @@ inputs and outputs of a whole minibatch, of which every process reads and fills 
 """
 
 import contextlib
+import ctypes
+import io
 import math
 import mmap
 import os
+import sys
 import tempfile
+import uuid
+import weakref
 from collections.abc import MutableMapping
 from typing import Any
 
@@ -16,6 +21,12 @@ import numpy as np
 
 from ..backend import as_array
 from ..errors import UserError, unknown
+
+if sys.platform != "win32":
+    import fcntl
+
+FIRST_AFTER_STREAMS = 3  # the number that a file may have which another process inherits
+CLOSE_ON_EXEC = 1  # of memfd_create, which some builds of Python lack though their system has it
 
 
 class Views(dict):
@@ -83,40 +94,51 @@ def parameter_views(flat, shapes: dict[str, tuple[int, ...]]) -> dict:
     return Views(named)
 
 
-@contextlib.contextmanager
-def shared_file(size: int):
-    """Make a file of `size` bytes for processes to map, in memory where possible; its name is gone on leaving.
+class Shared:
+    """Memory for several processes that has a name in no folder: it is gone with the last of them, however they end.
 
-    Raises UserError where there is no room for it.
+    A process that inherits the `handles` finds it by what `grow` returns. Raises OSError where there can be none.
     """
-    for folder in ("/dev/shm", None):
-        if folder is None or os.path.isdir(folder):
-            try:
-                handle, path = tempfile.mkstemp(prefix="minidraw-", dir=folder)
-            except OSError as problem:
-                failure = problem
-                continue
-            try:
-                if hasattr(os, "posix_fallocate"):
-                    os.posix_fallocate(handle, 0, size)  # or a full /dev/shm would end us with a bus error later
-                else:
-                    os.truncate(handle, size)
-            except OSError as problem:
-                failure = problem
-            else:
-                yield path
-                return
-            finally:
-                os.close(handle)
-                with contextlib.suppress(OSError):  # where an open file cannot be removed, it stays until the next boot
-                    os.remove(path)
-    raise UserError(f"no room for {size} bytes shared between processes ({failure}); use --threads 1")
+
+    def __init__(self) -> None:
+        self.handles: tuple[int, ...] = ()
+        if sys.platform != "win32":
+            self.handles = (_nameless_file(),)
+            weakref.finalize(self, os.close, *self.handles)
+
+    def grow(self, size: int) -> dict:
+        """Hold `size` bytes or more; return what `map_shared` needs to find them. Who has mapped it does so again.
+
+        Raises OSError where there is no room for them.
+        """
+        if sys.platform == "win32":  # memory with a name, which goes with its last user too, but does not grow
+            name = f"minidraw-{uuid.uuid4()}"
+            self.memory = mmap.mmap(-1, size, tagname=name)
+            return {"name": name, "size": size}
+        (handle,) = self.handles
+        if hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(handle, 0, size)  # or what is full would end us with a bus error later
+        else:
+            os.truncate(handle, max(size, os.fstat(handle).st_size))
+        return {"handle": handle, "size": size}
 
 
-def map_file(path: str, dtype: np.dtype) -> np.ndarray:
-    """Return the content of a shared file as a flat array; the memory lives as long as the array."""
-    with open(path, "r+b") as file:
-        return np.frombuffer(mmap.mmap(file.fileno(), 0), dtype)
+def _nameless_file() -> int:
+    """Make a file that no folder has: in memory, where the system knows such, else in the folder of temporary files."""
+    make = getattr(os, "memfd_create", None) or getattr(ctypes.CDLL(None), "memfd_create", None)  # Linux
+    file: Any = None
+    with contextlib.suppress(OSError):
+        if make and (handle := make(b"minidraw", CLOSE_ON_EXEC)) >= 0:
+            file = io.FileIO(handle)
+    with file or tempfile.TemporaryFile() as file:  # its number may be that of a standard stream that is closed
+        return fcntl.fcntl(file, fcntl.F_DUPFD_CLOEXEC, FIRST_AFTER_STREAMS)
+
+
+def map_shared(dtype: np.dtype, size: int, handle: int = -1, name: str = "") -> np.ndarray:
+    """Return shared memory as a flat array, which keeps it; the last three arguments are what `Shared.grow` returns."""
+    if sys.platform == "win32":
+        return np.frombuffer(mmap.mmap(-1, size, tagname=name), dtype)
+    return np.frombuffer(mmap.mmap(handle, size), dtype)
 
 
 def batch_shapes(network: Any, config: Any, images: int) -> list[tuple[int, ...]]:
@@ -125,9 +147,9 @@ def batch_shapes(network: Any, config: Any, images: int) -> list[tuple[int, ...]
     return [tuple(images if n is None else n for n in shape) for shape in shapes]
 
 
-def batch_views(path: str, network: Any, config: Any, images: int, dtype: np.dtype) -> tuple[list, list]:
-    """Return the inputs and the outputs of a batch in a shared file."""
+def batch_views(memory: np.ndarray, network: Any, config: Any, images: int) -> tuple[list, list]:
+    """Return the inputs and the outputs of a batch in flat memory of their size or more."""
     shapes = {str(k): shape for k, shape in enumerate(batch_shapes(network, config, images))}
-    arrays = list(parameter_views(map_file(path, dtype), shapes).values())
+    arrays = list(parameter_views(memory, shapes).values())
     count = len(network.Shard.input_shapes(config))
     return arrays[:count], arrays[count:]

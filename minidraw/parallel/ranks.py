@@ -12,11 +12,14 @@ import atexit
 import contextlib
 import hashlib
 import os
+import re
 import signal
 import socket
 import sys
 import time
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -64,8 +67,8 @@ class Ranks:
         """Tell whether `flag` is true on any rank."""
         return bool(flag)
 
-    def check_same(self, vectors: Sequence[np.ndarray]) -> None:
-        """Raise UserError if ranks differ in a bit of `vectors`."""
+    def check_same(self, vectors: Sequence[np.ndarray], settings: dict[str, Any] | None = None) -> None:
+        """Raise UserError, on all ranks, if they differ in a bit of `vectors` or in a value of `settings`."""
 
 
 class MPIRanks(Ranks):
@@ -81,13 +84,17 @@ class MPIRanks(Ranks):
         self.threads = max(1, len(set().union(*(everyone[rank][1] for rank in here))) // len(here))
 
     def __exit__(self, kind: type | None, problem: BaseException | None, _) -> None:
-        if problem is None or (isinstance(problem, SystemExit) and not problem.code):
+        if problem is None:
             return
+        helped = isinstance(problem, SystemExit) and not problem.code
+        mistake = isinstance(problem, (UserError, WorkerDied, MemoryError, OSError))  # as in cli.run
+        status = 0 if helped else 130 if isinstance(problem, KeyboardInterrupt) else 2 if mistake else 1
         if self.rank:
             time.sleep(PATIENCE)
             print(f"rank {self.rank} of {self.size}:", end=" ", file=sys.stderr, flush=True)
-        mistake = isinstance(problem, (UserError, WorkerDied, MemoryError, OSError))  # as in cli.run
-        status = 130 if isinstance(problem, KeyboardInterrupt) else 2 if mistake else 1
+            if helped:  # and the first one not, which would have ended all by now
+                print("error: --help is for all ranks or none", file=sys.stderr)
+                status = 2
         atexit.register(self._abort, status)  # when the message is out; MPI's own end would wait for the others
 
     def _abort(self, status: int) -> None:
@@ -135,11 +142,20 @@ class MPIRanks(Ranks):
     def any(self, flag: object) -> bool:
         return self.mean([bool(flag)])[0] > 0
 
-    def check_same(self, vectors: Sequence[np.ndarray]) -> None:
+    def check_same(self, vectors: Sequence[np.ndarray], settings: dict[str, Any] | None = None) -> None:
         digest = hashlib.blake2b()
         for vector in vectors:
             digest.update(vector)
-        if len(set(self.comm.allgather(digest.digest()))) > 1:
+        found = self.comm.allgather((settings or {}, digest.digest()))
+        for rank, (its, _) in enumerate(found):
+            first = found[0][0]
+            if differs := [name for name in its if its[name] != first.get(name)][:3]:
+                here, there = (", ".join(f"{name}={of.get(name)}" for name in differs) for of in (its, first))
+                raise UserError(
+                    f"rank {rank} has {here}, rank 0 has {there}: start all ranks with the same arguments, data, "
+                    "checkpoint and programs"
+                )
+        if len({sums for _, sums in found}) > 1:
             raise UserError("the parameters of the ranks differ: start all from the same checkpoint, the last one")
 
 
@@ -165,7 +181,9 @@ def connect() -> Ranks:
         if MPI.COMM_WORLD.size == size:
             if rank:
                 os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # the first one talks
-            return MPIRanks(MPI.COMM_WORLD)
+            ranks = MPIRanks(MPI.COMM_WORLD)
+            _unname_memory()
+            return ranks
         mistake = f"of the {size} processes started mpi4py sees {MPI.COMM_WORLD.size}: use the mpiexec of its own MPI"
     finally:
         alarm(0)
@@ -173,3 +191,14 @@ def connect() -> Ranks:
         time.sleep(PATIENCE)
         sys.exit(2)
     raise UserError(mistake)
+
+
+def _unname_memory() -> None:
+    """Take the names from the memory that MPICH shares on a machine: all ranks have it by now, and it goes with them.
+
+    MPICH does that at its end, and leaves the files where it has none, as after a mistake.
+    """
+    with contextlib.suppress(OSError):  # there is no /proc, or another rank was the first
+        maps = Path("/proc/self/maps").read_text()
+        for path in set(re.findall(r" (/dev/shm/mpich_shm_\S+)$", maps, re.MULTILINE)):
+            os.remove(path)

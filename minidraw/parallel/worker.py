@@ -6,54 +6,92 @@ import importlib
 import json
 import math
 import os
+import select
+import signal
 import sys
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
-from .memory import batch_views, map_file, parameter_views
+from ..errors import one_line
+from .memory import batch_views, map_shared, parameter_views
 from .shard import parts
 
+PATIENCE = 1.0  # seconds without an order after which a worker looks whether its parent is there
 
-def serve() -> None:
-    """Obey the lines on standard input until there are none."""
+
+def serve(parent: int) -> None:
+    """Obey the lines on standard input until there are none, or no process `parent` any more.
+
+    Each is answered by a line: "done", or why it is not.
+    """
     np.seterr(all="ignore")  # the parent looks at what is not finite
-    answers = os.fdopen(os.dup(1), "w")
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)  # sent to a whole group, they are meant for the parent, which may go on
+    answers = os.fdopen(os.dup(1), "wb", 0)
     os.dup2(2, 1)  # nothing else may write among the answers
-
-    def answer() -> None:
-        with contextlib.suppress(BrokenPipeError):
-            answers.write("done\n")
-            answers.flush()
-
-    hello = json.loads(sys.stdin.readline() or "null")
-    if hello is None:
-        return
-    network, dtype = find(hello["network"], hello["search"]), np.dtype(hello["dtype"])
-    config = network.Config(**hello["config"])
-    shapes = network.parameter_shapes(config)
-    with contextlib.suppress(FileNotFoundError):  # a parent that is interrupted takes away what it meant to share
-        block = map_file(hello["path"], dtype).reshape(-1, sum(map(math.prod, shapes.values())))
-        params, grads = parameter_views(block[0], shapes), parameter_views(block[1 + hello["worker"]], shapes)
-        shard = network.Shard(config, np, dtype)
-        answer()
-        for line in sys.stdin:
-            order = json.loads(line)
-            if order["job"] == "share":
-                config = dataclasses.replace(config, glimpses=order["glimpses"])
-                shard.unroll(config)
-                inputs, outputs = batch_views(order["path"], network, config, order["images"], dtype)
-            else:
-                mine = slice(order["first"], order["last"])
-                some = parts(inputs, shard.input_shapes(config), mine)
-                results = shard.run(order["job"], params, grads, some, order["scale"])
-                for shared, result in zip(parts(outputs, shard.output_shapes(config), mine), results, strict=False):
-                    shared[...] = result
-            answer()
+    mine: Part | None = None
+    with contextlib.suppress(BrokenPipeError):
+        for order in orders(parent):
+            try:
+                if mine is None:
+                    mine = Part(**order)
+                elif "job" in order:
+                    mine.run(**order)
+                else:
+                    mine.share(**order)
+            except Exception as problem:
+                answers.write(f"{type(problem).__name__}: {one_line(problem)}\n".encode())
+                if mine and not isinstance(problem, MemoryError):
+                    raise  # a fault of ours
+                return
+            answers.write(b"done\n")
 
 
-def find(network: str, search: list[str]) -> Any:
-    """Return the class at a dotted path; its module may lie where the parent finds it and this process does not."""
+def orders(parent: int) -> Iterator[dict]:
+    """Yield what standard input says, a line each.
+
+    It does not end with the parent alone: a process that the parent has forked may hold the pipe's other end.
+    """
+    while True:
+        while os.name == "posix" and not select.select([0], [], [], PATIENCE)[0]:
+            if os.getppid() != parent:
+                return
+        if not (line := sys.stdin.buffer.readline()):
+            return
+        yield json.loads(line)
+
+
+class Part:
+    """What one worker does of a network's jobs, in memory that it shares with its parent."""
+
+    def __init__(self, network: str, config: dict, dtype: str, worker: int, memory: dict):
+        kind, self.dtype = find(network), np.dtype(dtype)
+        self.network, self.config = kind, kind.Config(**config)
+        shapes = kind.parameter_shapes(self.config)
+        block = map_shared(self.dtype, **memory).reshape(-1, sum(map(math.prod, shapes.values())))
+        self.params, self.grads = parameter_views(block[0], shapes), parameter_views(block[1 + worker], shapes)
+        self.shard = kind.Shard(self.config, np, self.dtype)
+
+    def share(self, memory: dict, images: int, glimpses: int) -> None:
+        """Take inputs from, and put outputs to, another place, for so many images and glimpses."""
+        self.config = dataclasses.replace(self.config, glimpses=glimpses)
+        self.shard.unroll(self.config)
+        batch = map_shared(self.dtype, **memory)
+        self.inputs, self.outputs = batch_views(batch, self.network, self.config, images)
+
+    def run(self, job: str, first: int, last: int, scale: float) -> None:
+        """Do a job on some of the images."""
+        mine = slice(first, last)
+        some = parts(self.inputs, self.shard.input_shapes(self.config), mine)
+        results = self.shard.run(job, self.params, self.grads, some, scale)
+        shapes = self.shard.output_shapes(self.config)
+        for shared, result in zip(parts(self.outputs, shapes, mine), results, strict=False):
+            shared[...] = result
+
+
+def find(network: str) -> Any:
+    """Return the class at a dotted path."""
     module, name = network.split(":")
-    sys.path += [place for place in search if place not in sys.path]
     return getattr(importlib.import_module(module), name)

@@ -1,6 +1,7 @@
 """Jobs that mpiexec starts: one was killed, one fails, a signal; each ends as one."""
 
 import importlib.util
+import os
 import shutil
 import signal
 import subprocess
@@ -21,6 +22,7 @@ from support.runs import (
 )
 
 from minidraw.training import checkpoints
+from minidraw.training.lock import hold
 
 pytestmark = pytest.mark.usefixtures("small_strokes")
 BESIDE = Path(sys.executable).with_name("mpiexec")
@@ -116,6 +118,41 @@ def test_a_process_that_dies_before_it_has_met_the_others_ends_the_job(tmp_path)
 
 
 @mpi
+@pytest.mark.parametrize(
+    "more, told",
+    [
+        ("--steps=9", "error: rank 1 has steps=9, rank 0 has steps=5: start all ranks with the same "),
+        ("--set=batch_size=10", "error: rank 1 has batch_size=10, rank 0 has batch_size=8: "),
+        ("--set=checkpoint_every=2", "error: rank 1 has checkpoint_every=2, rank 0 has checkpoint_every=7: "),
+        ("--seed=3", "error: rank 1 has data=strokes "),
+        ("--data-dir=/none", "rank 1 of 2: error: strokes reads no official files"),
+        ("--help", "rank 1 of 2: error: --help is for all ranks or none"),
+    ],
+)
+def test_ranks_of_different_arguments_neither_train_together_nor_wait_for_each_other(tmp_path, more, told):
+    before = f"""
+import os
+from minidraw import train
+usual = train.main
+if os.environ["PMI_RANK"] == "1":
+    train.main = lambda arguments: usual([*arguments, {more!r}])
+"""
+    status, out, err = ended(launch(2, *options(5, tmp_path / "run"), before=before))
+    assert status == 2 and out == "" and err.startswith(told) and err.count("\n") == 1, (status, out, err)
+    assert not (tmp_path / "run" / "config.json").exists()
+
+
+@mpi
+@pytest.mark.skipif(not os.path.exists("/proc/self/maps"), reason="this system has no /proc")
+def test_ranks_that_fail_leave_nothing_in_shared_memory(tmp_path):
+    """What MPICH shares among them has no name any more when they train: all that is there is to vanish."""
+    look = f"open({str(tmp_path / 'maps')!r}, 'w').write(open('/proc/self/maps').read()); raise RuntimeError"
+    assert ended(launch(2, *options(5, tmp_path / "run"), before=when(1, 2, look)))[0] == 1
+    shared = [line for line in (tmp_path / "maps").read_text().splitlines() if "/dev/shm/" in line]
+    assert shared and all(line.endswith("(deleted)") for line in shared)
+
+
+@mpi
 def test_a_mistake_of_all_ranks_is_told_once(tmp_path):
     assert ended(launch(2, *options(0, tmp_path))) == (2, "", "error: steps must be 1 or more, not 0\n")
 
@@ -135,3 +172,12 @@ def test_a_signal_to_the_launcher_stops_all_ranks_after_the_same_step_and_a_chec
     step = checkpoints.load(tmp_path).state["step"]
     assert step >= 12 and out.endswith(f"interrupted after step {step}; go on with --resume --out {tmp_path}\n"), out
     assert out.count("interrupted") == 1
+
+
+@mpi
+def test_a_job_on_a_folder_where_another_run_is_ends_with_one_message(tmp_path):
+    with hold(tmp_path / "run", print, "--out"):
+        status, out, err = ended(launch(2, *options(5, tmp_path / "run")))
+        assert (status, out) == (2, "") and "is being written by a run (process " in err, err
+        assert err.count("error") == 1, err
+    assert not (tmp_path / "run").exists()

@@ -17,8 +17,8 @@ from support.networks import Doubled
 
 import minidraw
 from minidraw import DRAW, DRAWConfig, UserError
-from minidraw.parallel import workers
-from minidraw.parallel.workers import SMALLEST_SHARD, WorkerDied, shard_bounds
+from minidraw.parallel import memory, workers
+from minidraw.parallel.workers import SMALLEST_SHARD, shard_bounds
 
 CONFIG = DRAWConfig((1, 6, 7), 3, 2, None, 8, 9, 5)
 BATCHES = 33, 17, 41, 9  # the shared memory must grow once; 9 images are too few to share
@@ -26,17 +26,8 @@ BATCHES = 33, 17, 41, 9  # the shared memory must grow once; 9 images are too fe
 
 @pytest.fixture(autouse=True)
 def always(monkeypatch):
-    """Workers start however small the work; files they share are noted."""
+    """Workers start however small the work."""
     monkeypatch.setattr("minidraw.model.network.SMALLEST_WORK", 0)
-    paths, mkstemp = [], tempfile.mkstemp
-
-    def noted(*args, **kwargs):
-        handle, path = mkstemp(*args, **kwargs)
-        paths.append(path)
-        return handle, path
-
-    monkeypatch.setattr(tempfile, "mkstemp", noted)
-    return paths
 
 
 def data(images):
@@ -86,7 +77,7 @@ def test_bounds():
 
 
 @pytest.mark.parametrize("threads", [2, 3])
-def test_the_result_does_not_depend_on_threads_and_nothing_is_left(threads, alone, always):
+def test_the_result_does_not_depend_on_threads_and_nothing_is_left(threads, alone):
     model = network(threads)
     for images in BATCHES:
         first, second = numbers(model, images), numbers(model, images)
@@ -101,25 +92,28 @@ def test_the_result_does_not_depend_on_threads_and_nothing_is_left(threads, alon
     assert len(processes) == threads - 1 and all(process.poll() is None for process in processes)
     del model
     gc.collect()
-    assert [process.poll() for process in processes] == [0] * len(processes)
-    assert always and all(os.path.basename(path).startswith("minidraw-") for path in always)
-    assert not any(os.path.exists(path) for path in always)
+    assert None not in [process.poll() for process in processes]
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/maps"), reason="this system has no /proc")
+def test_shared_memory_has_a_name_in_no_folder():
+    """So that none is left there, however processes end."""
+    before = mapped()
+    model = network(2)
+    model.loss(*data(33))
+    assert len(mapped() - before) == 2 and all(name.endswith("(deleted)") for name in mapped() - before)
+    model._workers.close()
+    assert mapped() <= before
+
+
+def mapped() -> set[str]:
+    """Return what of this process's memory is shared and could be written by others."""
+    lines = [line.split(maxsplit=5) for line in Path("/proc/self/maps").read_text().splitlines()]
+    return {f"{line[0]} {line[5].strip()}" for line in lines if line[1] == "rw-s"}
 
 
 def test_float32(alone):
     assert_same(network(2, "float32"), alone, 17, gradcheck.FLOAT32)
-
-
-def test_a_dead_worker_is_reported_and_replaced(alone):
-    model = network(3)
-    numbers(model, 33)
-    old = list(model._workers.processes)
-    old[1].kill()
-    old[1].wait()
-    with pytest.raises(WorkerDied, match=r"died .*enough memory"):
-        numbers(model, 33)
-    assert all(process.poll() is not None for process in old)
-    assert_same(model, alone, 33)
 
 
 def test_closed_workers_start_again(alone):
@@ -131,7 +125,7 @@ def test_closed_workers_start_again(alone):
 
 @pytest.mark.skipif(not hasattr(os, "posix_fallocate"), reason="this system has no posix_fallocate")
 @pytest.mark.parametrize("already_running", [False, True])
-def test_no_room_for_shared_memory(already_running, alone, always, monkeypatch):
+def test_no_room_for_shared_memory(already_running, alone, monkeypatch):
     model = network(2)
     if already_running:
         numbers(model, 17)
@@ -142,51 +136,53 @@ def test_no_room_for_shared_memory(already_running, alone, always, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(os, "posix_fallocate", full)
         for _ in range(2):
-            with pytest.raises(UserError, match=r"^no room for \d+ bytes .*No space left on device.*use --threads 1$"):
+            with pytest.raises(UserError, match=r"^cannot share work .*\(No space left on device\); use --threads 1$"):
                 model.loss(*data(33))
-    assert not any(os.path.exists(path) for path in always)
+        assert model._workers.processes == []
     assert math.isclose(model.loss(*data(33)).total, alone.loss(*data(33)).total, rel_tol=1e-12)  # once there is room
 
 
-@pytest.mark.skipif(not os.path.isdir("/dev/shm"), reason="this system has no /dev/shm")
-def test_without_room_in_dev_shm_a_file_elsewhere_serves(alone, always, monkeypatch):
-    fallocate = os.posix_fallocate
+@pytest.mark.parametrize("without", ["the call", "permission"])
+def test_where_there_are_no_files_in_memory_a_temporary_one_serves(without, alone, monkeypatch, tmp_path):
+    def refused(*_):
+        raise OSError(38, "Function not implemented")
 
-    def full_in_memory(handle, *args):
-        if always[-1].startswith("/dev/shm"):
-            raise OSError(28, "No space left on device")
-        fallocate(handle, *args)
-
-    monkeypatch.setattr(os, "posix_fallocate", full_in_memory)
+    monkeypatch.setattr(os, "memfd_create", refused, raising=False)
+    if without == "the call":
+        monkeypatch.delattr(os, "memfd_create")
+        monkeypatch.setattr(memory.ctypes, "CDLL", lambda _: None)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     model = network(2)
-    assert math.isclose(model.loss(*data(33)).total, alone.loss(*data(33)).total, rel_tol=1e-12)
-    assert not any(os.path.exists(path) for path in always)
+    assert_same(model, alone, 33)
+    assert_same(model, alone, 41)
+    assert list(tmp_path.iterdir()) == [] and (os.name != "posix" or os.fstat(*model._workers.batch.handles).st_size)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "none"))
+    with pytest.raises(UserError, match=r"^cannot share work .*\(No such file or directory\); use --threads 1$"):
+        network(2).loss(*data(33))
+    assert network(1).loss(*data(33)).total  # needs none
 
 
-def test_where_dev_shm_may_not_be_written_a_file_elsewhere_serves(alone, monkeypatch):
-    make = tempfile.mkstemp
-
-    def forbidden(*args, dir=None, **kwargs):
-        if dir is not None:
-            raise PermissionError(13, "Permission denied")
-        return make(*args, **kwargs)
-
-    monkeypatch.setattr(tempfile, "mkstemp", forbidden)
-    monkeypatch.setattr(os.path, "isdir", lambda path: True)
-    assert math.isclose(network(2).loss(*data(33)).total, alone.loss(*data(33)).total, rel_tol=1e-12)
+@pytest.mark.skipif(not hasattr(os, "memfd_create"), reason="this Python has no os.memfd_create")
+def test_a_python_without_the_call_asks_the_system_for_memory(alone, monkeypatch):
+    monkeypatch.delattr(os, "memfd_create")
+    monkeypatch.setattr(tempfile, "TemporaryFile", lambda: 1 / 0)
+    assert_same(network(2), alone, 33)
 
 
-def test_a_worker_that_cannot_be_started_leaves_none_of_the_others(monkeypatch):
+@pytest.mark.parametrize(
+    "problem, raised", [(OSError(11, "Try again"), r"Try again\); use --threads 1"), (KeyboardInterrupt(), "^$")]
+)
+def test_a_worker_that_cannot_be_started_leaves_none_of_the_others(monkeypatch, problem, raised):
     started, usual = [], subprocess.Popen
 
     def second_fails(*args, **kwargs):
         if started:
-            raise OSError(11, "Resource temporarily unavailable")
+            raise problem
         started.append(usual(*args, **kwargs))
         return started[0]
 
     monkeypatch.setattr(subprocess, "Popen", second_fails)
-    with pytest.raises(OSError, match="temporarily"):
+    with pytest.raises(UserError if raised != "^$" else KeyboardInterrupt, match=raised):
         network(3).loss(*data(33))
     assert started[0].poll() is not None
 
@@ -222,20 +218,20 @@ def test_interrupted_workers_are_not_asked_again(alone, monkeypatch):
 
 HELLO = {
     "network": "minidraw:DRAW",
-    "search": [],
     "config": dataclasses.asdict(CONFIG),
     "dtype": "float64",
     "worker": 0,
-    "path": "gone",
+    "memory": {"handle": 99, "size": 100},
 }
 
 
-@pytest.mark.parametrize("orders", ["", "null\n", json.dumps(HELLO) + "\n"])
-def test_a_worker_ends_with_its_input_or_with_what_it_shares(orders):
-    command = [sys.executable, "-c", "from minidraw.parallel.worker import serve; serve()"]
+@pytest.mark.parametrize("orders, answer", [("", ""), (json.dumps(HELLO) + "\n", "OSError: [Errno 9] ")])
+def test_a_worker_ends_with_its_input_or_says_why_it_cannot_begin(orders, answer):
+    command = [sys.executable, "-c", f"from minidraw.parallel.worker import serve; serve({os.getpid()})"]
     package = Path(minidraw.__file__).parents[1]
     done = subprocess.run(command, input=orders, capture_output=True, text=True, timeout=60, cwd=package)
-    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert (done.returncode, done.stderr) == (0, "") and done.stdout.startswith(answer)
+    assert done.stdout.count("\n") == bool(answer)
 
 
 def test_small_work_starts_no_worker(monkeypatch):
