@@ -1,7 +1,10 @@
-"""The one exception that stands for a user's mistake, its one line, and the nearest name to a misspelt one."""
+"""The one exception that stands for a user's mistake, its one line, the nearest name to a misspelt one, and stderr."""
 
 import difflib
+import sys
+import unicodedata
 from collections.abc import Iterable
+from typing import Any
 
 LONGEST = 500  # characters of a message
 
@@ -24,9 +27,18 @@ def one_line(message: object, longest: int = 200) -> str:
     >>> one_line("a\n  b\x1b[2J")
     'a b\\x1b[2J'
     """
-    text = " ".join(str(message).split())
-    text = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    text = harmless(" ".join(str(message).split()))
     return text if len(text) <= longest else f"{text[: longest // 2 - 3]} ... {text[-longest // 2 + 3 :]}"
+
+
+def harmless(text: object) -> str:
+    r"""Return `text` with its control characters, and those that turn or hide others, written out: for a path, whole.
+
+    >>> harmless("a  b\n\u202e.gif")
+    'a  b\\n\\u202e.gif'
+    """
+    kept = (c if c.isprintable() or unicodedata.category(c) == "Zs" else ascii(c)[1:-1] for c in str(text))
+    return "".join(kept)
 
 
 def reason(problem: BaseException) -> str:
@@ -56,3 +68,37 @@ def nearest(name: str, choices: Iterable[str]) -> str:
     """
     near = difflib.get_close_matches(name, sorted(choices), n=1, cutoff=0.5)
     return f"; did you mean {near[0]!r}?" if near else ""
+
+
+class Stderr:
+    """A stream to tell how something goes: if it is closed or full, or its reader gone, words are lost, and no more.
+
+    Without a `stream` it is whatever sys.stderr is when something is told.
+    """
+
+    def __init__(self, stream: Any = None):
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        """Write text, if that can be."""
+        return self._tried("write", len(text), text)
+
+    def flush(self) -> None:
+        """Let what was written go out, if that can be."""
+        self._tried("flush", None)
+
+    def isatty(self) -> bool:
+        """Tell whether it is a terminal, one that is still there."""
+        return self._tried("isatty", False)
+
+    def _tried(self, name: str, otherwise: Any, *arguments: Any) -> Any:
+        try:
+            return self.__getattr__(name)(*arguments)
+        except (OSError, ValueError, AttributeError):  # ValueError: it is closed; AttributeError: there is none
+            return otherwise
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(sys.stderr if self._stream is None else self._stream, name)
+
+
+STDERR = Stderr()

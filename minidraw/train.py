@@ -3,16 +3,20 @@
 import argparse
 import contextlib
 import os
-import re
+import shlex
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from .cli import Parser, filled, load_known, run
-from .errors import UserError
+from .errors import LONGEST, STDERR, UserError, harmless, one_line
+from .pages.report import counted
 from .parallel.ranks import Ranks, connect
 from .presets import PRESETS, parse_setting, preset
-from .training import checkpoints
-from .training.plan import Init, Plan, check_free, check_length
+from .training.folders import check_free, check_name, last_begun
+from .training.keeping import complain
+from .training.lock import hold
+from .training.plan import Init, Plan, check_length
 
 DECIDES = {  # by option: the settings on which it decides, so that --set must not
     "data": ("data",),
@@ -48,22 +52,32 @@ def parser() -> Parser:
 
 def main(arguments: list[str]) -> int:
     """Train as the arguments say; results go to standard output, progress to standard error."""
-    with connect() as ranks:
-        return train(parser().parse_args(arguments), ranks)
+    with connect() as ranks, contextlib.ExitStack() as locks:
+        return train(parser().parse_args(arguments), ranks, locks)
 
 
-def train(options: argparse.Namespace, ranks: Ranks) -> int:
-    """Train as the options say."""
+def train(options: argparse.Namespace, ranks: Ranks, locks: contextlib.ExitStack) -> int:
+    """Train as the options say; the lock of the run's folder goes on the stack."""
+
+    def say(words: str) -> None:
+        if not ranks.rank:
+            print(harmless(words), file=STDERR, flush=True)
+
     for name in ("epochs", "minutes"):
         check_length(f"--{name}", getattr(options, name))
     if options.init and options.resume:
         raise UserError("a resumed run has its parameters: leave --init out, or start a new run in another --out")
     named = preset(options.preset or "strokes")
-    plan = Plan(options.preset, chosen_settings(options), options.epochs, choose_folder(options))
+    plan = Plan(options.preset, chosen_settings(options), options.epochs, choose_folder(options, say))
+    named_one = bool(options.resume or options.out)
+    if at_once := named_one and ranks.size == 1:  # before anything takes long
+        locks.enter_context(hold(plan.folder, say, "--out"))
+    if options.out and not options.resume:
+        check_free(plan.folder, "--resume", "--out")
     if options.init:
         plan.init = Init(options.init)
     if options.resume:
-        plan.resumed = checkpoints.load(plan.folder / "checkpoint.npz")
+        plan.resume(say)
         recorded = plan.resumed.experiment.train.data
         if options.preset and named.train.data != recorded and not options.data:
             raise UserError(f"the run in {plan.folder} is of {recorded}, not of {options.preset}")
@@ -71,27 +85,33 @@ def train(options: argparse.Namespace, ranks: Ranks) -> int:
             raise UserError(f"the run in {plan.folder} trains {network.upper()}, not {named.network.upper()}")
     experiment = plan.experiment()
     if not ranks.rank and sys.stderr.isatty():  # making strokes takes some seconds
-        print(f"preparing {plan.changes.get('data') or experiment.train.data}", file=sys.stderr, flush=True)
+        say(f"preparing {plan.changes.get('data') or experiment.train.data}")
     with ranks.first_alone():
         known = experiment.train.data, options.data_dir, experiment.train.seed
-        data = load_known(plan.changes.get("data"), *known, plan.needed_shape())
+        data = load_known(plan.changes.get("data"), *known, plan.needed_shape(), plan.known_by())
     ranks.choose_device(options.backend)
-    trainer = plan.trainer(
-        experiment, data, ranks, options.backend, options.threads or ranks.threads, options.precision
-    )
+    trainer = plan.trainer(experiment, data, ranks, options.backend, options.threads, options.precision)
     folder = plan.folder
-    if not (options.resume or options.out or ranks.rank):  # now, since a mistake leaves no folder behind
+    ranks.any(False)  # all are here: a mistake of one, which ends all at once, has left no folder behind
+    if not (named_one or ranks.rank):
         folder = claim(folder)
         trainer.write_to(folder)
+    if not (at_once or ranks.rank):
+        locks.enter_context(hold(folder, say, "--out"))
     complete = trainer.run()
     if not complete:
-        print(f"interrupted after step {trainer.state.step}; go on with --resume --out {folder}")
+        if trainer.saved is not None:
+            way = f"--resume --out {shlex.quote(harmless(folder))}"
+            print(f"interrupted after step {trainer.state.step}; go on with {way}")
+        complain(trainer)
         return 130
+    done = counted(trainer.state.step, "step")
     if trainer.validation:
-        print(f"validation {trainer.validation}, {trainer.state.step} steps, {trainer.state.seconds / 60:.1f} minutes")
+        print(f"validation {trainer.validation}, {done}, {trainer.state.seconds / 60:.1f} minutes")
     else:
-        print(f"this run is complete already ({trainer.state.step} steps); to go on, give it more --steps or --minutes")
-    print(f"pictures: {folder / 'samples.gif'}; all about it: {folder / 'report.html'}")
+        print(f"this run is complete already ({done}); to go on, give it more --steps or --minutes")
+    print(harmless(f"pictures: {folder / 'samples.gif'}; all about it: {folder / 'report.html'}"))
+    complain(trainer)
     return 0
 
 
@@ -108,27 +128,21 @@ def chosen_settings(options: argparse.Namespace) -> dict:
     return changes | {option: getattr(options, option) for option in given if option != "epochs"}
 
 
-def choose_folder(options) -> Path:
+def choose_folder(options: argparse.Namespace, say: Callable[[str], None]) -> Path:
     """Return the run's folder; with neither --out nor --resume it is still to be claimed.
 
-    Raises UserError if it holds a run already, or, with --resume, if it holds none.
+    With --resume alone it is the one begun last, and `say` is told which. Raises UserError where there is none.
     """
     start = Path(options.init or "strokes")
     begun = start.parent.name if start.name == "checkpoint.npz" else start.stem
     base = Path("runs") / (options.preset or (f"from-{begun}" if options.init else "strokes"))
-    if options.resume:
-        if options.out:
-            return Path(options.out)
-        ours = re.compile(re.escape(base.name) + r"(-\d+)?")  # not mnist-small for mnist
-        runs = [path for path in base.parent.glob("*/checkpoint.npz") if ours.fullmatch(path.parent.name)]
-        runs.sort(key=os.path.getmtime)
-        if not runs:
-            raise UserError(f"no run of {base.name} in {base.parent} to resume; name its folder with --out")
-        return runs[-1].parent
-    if options.out:
-        check_free(Path(options.out), "--resume")
-        return Path(options.out)
-    return base
+    folder = Path(options.out) if options.out else base
+    check_name(folder, "--out")
+    if options.resume and not options.out:
+        folder, others = last_begun(base)
+        more = f"; before it were begun {', '.join(map(str, others))}: --out names another" if others else ""
+        say(one_line(f"going on with {folder}{more}", LONGEST))
+    return folder
 
 
 def claim(base: Path) -> Path:

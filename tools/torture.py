@@ -60,7 +60,7 @@ def act(usual):
 
 class Torn:
     def __init__(self, file):
-        self.file, self.fileno, self.flush = file, file.fileno, file.flush
+        self.file, self.fileno, self.flush, self.close = file, file.fileno, file.flush, file.close
     def write(self, content):
         global fatal
         fatal -= 1
@@ -76,7 +76,7 @@ class Torn:
 
 def torn_open(path, mode="r", **options):
     file = builtins.open(path, mode, **options)
-    return Torn(file) if set(mode) & set("wa") else file
+    return Torn(file) if set(mode) & set("wax") else file
 
 if fatal:
     minidraw.files.open = minidraw.pages.metrics.open = torn_open

@@ -1,26 +1,29 @@
 """Checkpoints: a run's state in one .npz file without pickled objects, written whole or not at all.
 
-The file is a zip archive of .npy arrays: `header` (JSON text as bytes: format, configs, where the run stands) and flat
+The file is a zip archive of .npy arrays: `header` (JSON text as bytes: format, configs, where the run stands, on what
+machine) and flat
 float32 or float64 vectors `params`, `average`, and, to go on training, `adam_mean` and `adam_square`. Parameters lie in
 a vector in the order of the network's parameter_shapes. Nothing in a file is trusted: every size is known before it is
 read, and nothing is unpacked, so that reading never takes more memory than the file is long.
 """
 
 import dataclasses
-import io
 import json
 import os
+import re
+import sys
 import warnings
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from ..backend import to_host
+from ..backend import module_name, to_host
 from ..data.folder.parts import SPLITS
 from ..data.folder.preparation import Preparation
 from ..errors import UserError, nearest, one_line, reason
-from ..files import is_endless, write_atomic
+from ..files import npz, open_regular, write_atomic
 from ..model import NETWORKS
 from ..model.network import Network
 from ..presets import PRESETS, Experiment, TrainConfig, check_size
@@ -37,13 +40,14 @@ class Checkpoint:
     """What a file holds. `state` is what the trainer needs to go on (see state.py); `vectors` are by VECTORS.
 
     `data` is what the images are known by: "fingerprint" (data/summary.py), "classes" and "preparation" (those of a
-    Dataset); older files have none of it.
+    Dataset); `machine` is what the run was computed on. Older files have neither.
     """
 
     experiment: Experiment
     state: dict
     vectors: dict[str, np.ndarray]
     data: dict = dataclasses.field(default_factory=dict)
+    machine: dict = dataclasses.field(default_factory=dict)
 
     def network(self, backend: str = "numpy", threads: int | None = None) -> Network:
         """Return the network with its averaged parameters, the ones to evaluate and draw with.
@@ -62,6 +66,20 @@ class Checkpoint:
         return self.state.get("glimpses", self.experiment.model.glimpses)
 
 
+def machine(run: Any) -> dict[str, Any]:
+    """Return all that a trainer's numbers depend on, in their last bits, besides its settings and data."""
+    (backend, precision), model = module_name(run.model.xp), run.model
+    shards = {"threads": model.threads} if backend == "numpy" else {"precision": precision}
+    version = sys.modules[__name__.partition(".")[0]].__version__
+    return shards | {
+        "ranks": run.ranks.size,
+        "backend": backend,
+        "dtype": model.dtype.name,
+        "numpy": np.__version__,
+        "minidraw": version,
+    }
+
+
 def save(path: Path, checkpoint: Checkpoint) -> None:
     """Write a checkpoint; an earlier one at `path` stays intact until the new one is complete.
 
@@ -74,11 +92,10 @@ def save(path: Path, checkpoint: Checkpoint) -> None:
         "train": dataclasses.asdict(checkpoint.experiment.train),
         "state": checkpoint.state,
         "data": checkpoint.data,
+        "machine": checkpoint.machine,
     }
-    content = io.BytesIO()
     text = np.frombuffer(json.dumps(header).encode(), np.uint8)
-    np.savez(content, header=text, **checkpoint.vectors)
-    write_atomic(path, content.getbuffer())
+    write_atomic(path, npz({"header": text} | checkpoint.vectors))
 
 
 def save_network(path: str | os.PathLike, network: Network) -> None:
@@ -101,17 +118,25 @@ def load(path: str | os.PathLike) -> Checkpoint:
 
     Raises UserError for a file that is missing, damaged, of another program or of another version.
     """
+    if os.path.isdir(path):
+        return load_run(path)
     if not os.path.lexists(path) and str(path) in pretrained():
         path = PRETRAINED / f"{path}.npz"
-    path = Path(path)
-    if os.path.isdir(path):
-        path = path / "checkpoint.npz"
-    if is_endless(path):
-        raise UserError(f"cannot read {path}: it is no file; name a checkpoint.npz, or the folder of a run")
+    return _load(Path(path), linked=True)
+
+
+def load_run(folder: str | os.PathLike) -> Checkpoint:
+    """Read the checkpoint of a run's folder. Raises UserError as `load` does, also where it is a link to elsewhere."""
+    return _load(Path(folder) / "checkpoint.npz", linked=False)
+
+
+def _load(path: Path, linked: bool) -> Checkpoint:
     try:
-        with warnings.catch_warnings(), zipfile.ZipFile(path) as archive:
+        with warnings.catch_warnings(), open_regular(path, linked) as file, zipfile.ZipFile(file) as archive:
             warnings.simplefilter("error")  # NumPy warns of old headers; we write none
-            return _read(archive, os.path.getsize(path))
+            return _read(archive, os.fstat(file.fileno()).st_size)
+    except _Later as what:
+        raise UserError(f"{path} was made by a later minidraw than this one: {what}; update minidraw") from None
     except FileNotFoundError:
         known = f" (with the package come: {', '.join(pretrained())})" if pretrained() else ""
         name = str(path).lower()
@@ -133,11 +158,22 @@ class _Damaged(Exception):
     pass
 
 
+class _Later(Exception):
+    pass
+
+
 def _read(archive: zipfile.ZipFile, file_size: int) -> Checkpoint:
     header = json.loads(_array(archive, "header", (np.uint8,), min(LARGEST_HEADER, file_size)).tobytes())
-    if not isinstance(header, dict) or header.get("format") != FORMAT:
+    if not isinstance(header, dict) or not re.fullmatch("minidraw [1-9][0-9]{0,5}", str(header.get("format"))):
         raise _Damaged(f"its format is not {FORMAT!r}")
-    config = NETWORKS[header.get("network", "draw")].Config
+    if header["format"] != FORMAT:
+        raise _Later(f"its format is {header['format']!r}, not {FORMAT!r}")
+    if (name := header.get("network", "draw")) not in NETWORKS:
+        raise _Later(f"it holds a network {name!r}")
+    config = NETWORKS[name].Config
+    for part, of in (("model", config), ("train", TrainConfig)):
+        if more := sorted(header[part].keys() - {field.name for field in dataclasses.fields(of)}):
+            raise _Later(f"it has the setting {more[0]!r}")
     experiment = Experiment(config(**header["model"]), TrainConfig(**header["train"]))
     size, vectors = check_size(experiment), {}
     if size > file_size:
@@ -149,11 +185,12 @@ def _read(archive: zipfile.ZipFile, file_size: int) -> Checkpoint:
                 raise _Damaged(f"{name} has {len(vectors[name])} numbers, its config asks for {size}")
             if not np.isfinite(vectors[name]).all():
                 raise _Damaged(f"{name} has numbers that are not finite")
+            if name == "adam_square" and vectors[name].min() < 0:
+                raise _Damaged(f"{name} has numbers below 0, which are no squares")
     if "average" not in vectors:
         raise _Damaged("it holds no parameters")
-    checkpoint = Checkpoint(
-        experiment, dict(header["state"]), vectors, _checked_data(header.get("data", {}), experiment)
-    )
+    data, on = _checked_data(header.get("data", {}), experiment), header.get("machine")
+    checkpoint = Checkpoint(experiment, dict(header["state"]), vectors, data, on if isinstance(on, dict) else {})
     if type(checkpoint.glimpses()) is not int or not 1 <= checkpoint.glimpses() <= experiment.model.glimpses:
         raise _Damaged(f"it claims {checkpoint.glimpses()!r} of {experiment.model.glimpses} glimpses")
     return checkpoint

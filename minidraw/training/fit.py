@@ -2,17 +2,19 @@
 
 import copy
 import os
-import sys
+import warnings
 from pathlib import Path
 from typing import Any
 
 from .. import data as data_sets
 from ..data import Dataset, from_arrays
 from ..data.folder.options import PREFIX
-from ..errors import UserError
+from ..errors import STDERR, UserError, harmless, reason
 from ..model.network import Network
-from . import checkpoints
-from .plan import Init, Plan, check_free, check_length
+from ..pages.report import counted
+from .folders import check_free, check_name
+from .lock import hold
+from .plan import Init, Plan, check_length
 
 NOT_KEPT = "nothing is kept without out="
 
@@ -43,37 +45,50 @@ def fit(
     the labels. The run takes so many `minutes`, or `steps`, updates, or `epochs`, passes over the data (default: the
     preset's steps). `out` is the folder of the run (None: nothing is written); `resume` goes on with the one there, by
     its settings: leave `preset` out. `init` is a network to start from: its checkpoint's path or name, or itself.
-    `seed` (default 0) decides on all that is random; `threads` is how many cores (default: all); `progress` is told on
-    stderr. `settings` are any others of a run's config.json, batch_size=32 for one. Ctrl-C ends the run after a
-    checkpoint, with KeyboardInterrupt. Raises UserError for what is unfit, and where `out` holds a run or, with
-    `resume`, none, or one of other data.
+    `seed` (default 0) decides on all that is random; `threads` is how many cores (default: all, or as many as before);
+    `progress` is told on stderr. `settings` are any others of a run's config.json, batch_size=32 for one. Ctrl-C ends
+    the run after a checkpoint, with KeyboardInterrupt. Raises UserError for what is unfit, and where `out` holds a run,
+    another program's files or one under way, or, with `resume`, no run or one of other data, and where the run has come
+    to numbers that are not finite. What cannot be written into `out` is a RuntimeWarning.
     """
     _check_kinds(preset=preset, out=out, backend=backend)
     changes = _changes(minutes, steps, epochs, seed, settings)
     plan = Plan(preset, changes, epochs, None if out is None else Path(out))
-    if resume:
-        if plan.folder is None or init is not None:
-            raise UserError("resume=True goes on with the run in out=FOLDER, with the parameters that it has")
-        if preset is not None:
-            raise UserError("a resumed run keeps its settings: leave preset out, or start a new run in another out=")
-        plan.resumed = checkpoints.load(plan.folder / "checkpoint.npz")
-    elif plan.folder is not None:
-        check_free(plan.folder, "resume=True")
-    if init is not None:
-        plan.init = Init(init)
-    experiment = plan.experiment()
-    if progress and isinstance(images, str) and sys.stderr.isatty():  # some take seconds
-        print(f"preparing {images}", file=sys.stderr, flush=True)
-    data = _data(images, labels, valid, test, experiment.train.seed, plan.needed_shape())
-    trainer = plan.trainer(experiment, data, backend=backend, threads=threads, quiet=not progress)
-    if trainer.progress() >= 1:
-        trainer.say(
-            f"this run is complete already ({trainer.state.step} steps); to go on, give it more steps or minutes"
-        )
-    if not trainer.run():
+    if resume and (plan.folder is None or init is not None):
+        raise UserError("resume=True goes on with the run in out=FOLDER, with the parameters that it has")
+    if resume and preset is not None:
+        raise UserError("a resumed run keeps its settings: leave preset out, or start a new run in another out=")
+
+    def say(words: str) -> None:
+        if progress:
+            print(harmless(words), file=STDERR, flush=True)
+
+    if plan.folder is not None:
+        check_name(plan.folder, "out=")
+    with hold(plan.folder, say, "out="):
+        if resume:
+            plan.resume(say)
+        elif plan.folder is not None:
+            check_free(plan.folder, "resume=True", "out=")
+        if init is not None:
+            plan.init = Init(init)
+        experiment = plan.experiment()
+        if isinstance(images, str) and STDERR.isatty():  # some take seconds
+            say(f"preparing {images}")
+        data = _data(images, labels, valid, test, experiment.train.seed, plan.needed_shape())
+        trainer = plan.trainer(experiment, data, backend=backend, threads=threads, quiet=not progress)
+        if trainer.progress() >= 1:
+            done = counted(trainer.state.step, "step")
+            trainer.say(f"this run is complete already ({done}); to go on, give it more steps or minutes")
+        complete = trainer.run()
+    for name, problem in trainer.record.attempt.failed.items():  # no reason not to return the network
+        warnings.warn(f"the run's {name} could not be written: {reason(problem)}", RuntimeWarning, stacklevel=2)
+    if not complete:
         given = {"preset": preset, "init": init}
         without = "".join(f", without {name}=" for name, value in given.items() if value is not None)
         kept = f"fit(..., out={os.fspath(out)!r}, resume=True) goes on{without}" if plan.folder else NOT_KEPT
+        if plan.folder and trainer.saved is None:
+            kept = "nothing is kept"
         trainer.say(words := f"interrupted after step {trainer.state.step}: {kept}")
         raise KeyboardInterrupt(words)
     model = trainer.model

@@ -4,6 +4,7 @@ import dataclasses
 import math
 import numbers
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,20 +12,23 @@ from .. import data as data_sets
 from ..backend import to_host
 from ..data import Dataset
 from ..data.folder.options import PREFIX
-from ..errors import UserError
+from ..errors import LONGEST as LONGEST_LINE
+from ..errors import UserError, one_line
 from ..model import NETWORKS
+from ..model.config import is_count
 from ..model.network import Network
 from ..model.ram import RAM
 from ..pages.run import IN_MEMORY
 from ..parallel.ranks import Ranks
-from ..presets import Experiment, for_few_images, of_few, preset
+from ..parallel.workers import cores
+from ..presets import LONGEST, Experiment, for_few_images, of_few, preset
 from . import checkpoints
+from .alike import in_common
 from .checkpoints import Checkpoint
+from .folders import CHANGEABLE, edited
 from .trainer import Trainer
 
 USUAL = {"draw": "strokes", RAM.name: "cluttered"}  # presets by network, where none is named
-# What a resumed run may change: how long it goes on and how often it reports, not what it computes.
-CHANGEABLE = ("steps", "minutes", "log_every", "validate_every", "checkpoint_every", "pictures_every")
 
 
 class Init:
@@ -34,7 +38,7 @@ class Init:
     """
 
     def __init__(self, source: Any):
-        self.name, self.experiment = str(source), None
+        self.name, self.experiment, self.data = str(source), None, {}
         if isinstance(source, Network):
             self.name, self.config, self.network = IN_MEMORY, source.config, source.name
             self.flat_params = to_host(source.flat_params)
@@ -43,6 +47,7 @@ class Init:
         else:
             checkpoint = checkpoints.load(source)
             self.experiment, self.flat_params = checkpoint.experiment, checkpoint.vectors["average"]
+            self.data = checkpoint.data
             self.config, self.network = checkpoint.experiment.model, checkpoint.experiment.network
 
     def put_into(self, model: Network) -> None:
@@ -76,6 +81,16 @@ class Plan:
     init: Init | None = None
     resumed: Checkpoint | None = None
 
+    def resume(self, say: Callable[[str], None]) -> None:
+        """Go on with the run in the folder; `say` is told where its config.json is not as its checkpoint.
+
+        Raises UserError where there is none.
+        """
+        self.resumed = checkpoints.load_run(self.folder)
+        given = {*self.changes} | ({"steps"} if self.epochs else set())
+        if words := edited(self.folder, self.resumed.experiment, given):
+            say(words)
+
     def experiment(self) -> Experiment:
         """Return what is known before the data are. Raises UserError for settings that there are not, or cannot be.
 
@@ -96,6 +111,11 @@ class Plan:
         if self.resumed:
             return self.resumed.experiment.model.image_shape
         return self.init.config.image_shape if self.init else None
+
+    def known_by(self) -> dict:
+        """Return what a checkpoint that names the data says of them, see Checkpoint.data; nothing where none does."""
+        told = self.resumed or self.init
+        return told.data if told else {}
 
     def suited(self, experiment: Experiment, data: Dataset) -> tuple[Experiment, list[str]]:
         """Return an experiment for these data, and remarks on what was chosen for them.
@@ -135,15 +155,39 @@ class Plan:
     ) -> Trainer:
         """Return the trainer, at the place where the run is to begin. Raises UserError where something does not fit."""
         experiment, remarks = self.suited(experiment, data)
-        model = experiment.build(backend, threads, precision)
+        ranks = ranks or Ranks()
+        model = experiment.build(backend, self.threads(ranks) if threads is None else threads, precision)
         if self.init:
             self.init.put_into(model)
         init = self.init.name if self.init else ""
-        trainer = Trainer(experiment, model, data, self.folder, ranks, init, quiet)
+        trainer = Trainer(experiment, model, data, self.folder, ranks, init, quiet, fresh=self.resumed is None)
         trainer.summary["remarks"] += remarks
         if self.resumed:
             trainer.restore(self.resumed)
+            if words := self.other_machine(checkpoints.machine(trainer), threads is not None):
+                trainer.say(words)
+        ranks.check_same(trainer.vectors(), in_common(trainer))
         return trainer
+
+    def threads(self, ranks: Ranks) -> int | None:
+        """Return how many threads a rank takes where none are asked for: as many as before, or, None, all cores."""
+        before = self.resumed.machine.get("threads") if self.resumed else None
+        return before if is_count(before) and before <= (ranks.threads or cores()) else ranks.threads
+
+    def other_machine(self, now: dict[str, Any], asked: bool) -> str:
+        """Return a line where a run goes on on another machine than before, or, not `asked` to, leaves cores idle."""
+        before = self.resumed.machine
+        differs = [name for name in now if name in before and before[name] != now[name] and name != "minidraw"]
+        if differs:
+            then, since = (", ".join(f"{name} {of[name]}" for name in differs) for of in (before, now))
+            return one_line(
+                f"note: this run goes on with {since}, but began with {then}: its numbers will differ in their last "
+                "digits from those of a run that was never stopped",
+                LONGEST_LINE,
+            )
+        if not asked and now.get("threads", cores()) < cores() // now["ranks"]:
+            return f"going on with threads {now['threads']}, as before: with all {cores()} the last digits would differ"
+        return ""
 
 
 def check_length(name: str, value: float | None) -> None:
@@ -151,12 +195,8 @@ def check_length(name: str, value: float | None) -> None:
     number = isinstance(value, numbers.Real) and not isinstance(value, bool)
     if value is not None and not (number and 0 < value < math.inf):
         raise UserError(f"{name} must be a finite number of more than 0, not {value!r}")
-
-
-def check_free(folder: Path, resume: str) -> None:
-    """Raise UserError, which says how to `resume` it, if a folder holds a run."""
-    if os.path.lexists(folder / "checkpoint.npz"):
-        raise UserError(f"{folder} holds a run already: add {resume} to go on, or choose another folder")
+    if value is not None and value > LONGEST:
+        raise UserError(f"{name} must be {LONGEST:.0e} or less, not {value}")
 
 
 def refuse_changes(experiment: Experiment, changes: dict, folder: Path, known_by: dict) -> None:

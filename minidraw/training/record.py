@@ -1,42 +1,78 @@
 """What a run leaves in its folder: settings, numbers, checkpoint, pictures and page; FILES are their names."""
 
 import json
-import sys
-import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from tqdm import tqdm
 
 from ..data.images import spread
-from ..errors import one_line
+from ..errors import STDERR, reason
 from ..files import remove_unfinished, write_atomic
 from ..pages.metrics import Log
-from ..pages.report import write_report
+from ..pages.report import counted, write_report
 from ..pictures.sheets import sheet
 from ..pictures.writers import write_png
 from . import checkpoints
+from .interrupt import Clock
 from .tasks import PICTURES
 
 DATA, SHOWN = "data.png", 64  # a picture of training images, and how many
-FILES = ("config.json", "metrics.jsonl", "metrics.csv", "checkpoint.npz", "report.html", DATA, *PICTURES)
+CHECKPOINT = "checkpoint.npz"
+FILES = ("config.json", "metrics.jsonl", "metrics.csv", CHECKPOINT, "report.html", DATA, *PICTURES)
 DRAWING = 0.1  # largest share of the time that goes into pictures with validations, the first and the last left out
 REPORTING = 0.003  # the same of reports without new pictures
 
 
+class Attempts:
+    """Writes what is not worth a run: a failure is told, once, and kept in `failed` until it goes well again."""
+
+    def __init__(self):
+        self.failed: dict[str, Exception] = {}  # by what was to be written
+
+    def __call__(self, name: str, write: Callable[[], Any]) -> bool:
+        """Write something and return whether that went well."""
+        try:
+            write()
+        except Exception as problem:  # also a mistake of its own: there is nobody to mend it before the end
+            if name not in self.failed:
+                tqdm.write(f"no {name}: {reason(problem)}; the run goes on, and tries again when it is due", STDERR)
+            self.failed[name] = problem
+            return False
+        self.failed.pop(name, None)
+        return True
+
+
 class Record:
-    """The folder of a run, written while the run goes on. Raises UserError where something cannot be written."""
+    """The folder of a run, written while the run goes on.
+
+    What cannot be written before it begins raises UserError; after that nothing ends it, see Attempts.
+    """
 
     def __init__(self, folder: Path):
-        self.folder = Path(folder)
-        self.log = Log(self.folder)
+        self.folder, self.attempt = Path(folder), Attempts()
+        self.log = Log(self.folder, self.attempt)
         self.drawing = self.reporting = 0.0  # seconds spent on pictures and on reports, in this sitting
 
-    def start(self, step: int) -> None:
-        """Go on from a step: what a process that was killed left half-written, or of later steps, goes away."""
+    @property
+    def lines(self) -> int:
+        """How many lines metrics.jsonl has."""
+        return self.log.lines
+
+    def start(self, step: int, lines: int) -> None:
+        """Go on from a step: what a process that was killed left half-written, or of later steps, goes away.
+
+        Of `lines` of metrics.jsonl before it, some may be lost, which is told.
+        """
         remove_unfinished(self.folder / name for name in FILES)
         self.log.start(step)
+        if lost := max(0, lines - self.lines):
+            tqdm.write(
+                f"note: of {counted(lines, 'line')} of metrics.jsonl up to step {step} {lost} "
+                f"{'is' if lost == 1 else 'are'} lost, perhaps in a power cut: curves lack them",
+                STDERR,
+            )
 
     def settings(self, description: dict) -> None:
         """Write config.json."""
@@ -44,47 +80,47 @@ class Record:
 
     def show_data(self, split: Any) -> None:
         """Write data.png."""
-        show_images(self.folder / DATA, split)
+        self.attempt(DATA, lambda: show_images(self.folder / DATA, split))
 
     def line(self, **numbers: Any) -> None:
         """Add a line to metrics.jsonl, a row to metrics.csv, and an event to tensorboard/."""
         self.log.write(**numbers)
 
-    def checkpoint(self, checkpoint: checkpoints.Checkpoint) -> None:
-        """Write checkpoint.npz."""
-        checkpoints.save(self.folder / "checkpoint.npz", checkpoint)
+    def checkpoint(self, checkpoint: checkpoints.Checkpoint) -> bool:
+        """Write checkpoint.npz, when the lines before it are safe on the disk; return whether that went well."""
+        self.attempt("metrics.jsonl", self.log.sync)
+        return self.attempt(CHECKPOINT, lambda: checkpoints.save(self.folder / CHECKPOINT, checkpoint))
 
     def pictures(self, task: Any, seed: int, step: int, thorough: bool) -> None:
         """Write the pictures of a task."""
-        started = time.perf_counter()
-        task.pictures(self.folder, seed, step, thorough=thorough)
-        self.drawing += time.perf_counter() - started
+        clock = Clock()
+        self.attempt("pictures", lambda: task.pictures(self.folder, seed, step, thorough=thorough))
+        self.drawing += clock.seconds()
 
     def may_draw(self, seconds: float) -> bool:
         """Tell whether pictures have taken no more than their share of so much training."""
         return self.drawing <= DRAWING * seconds
 
     def report(self, seconds: float, ended: bool, now: bool = False) -> None:
-        """Write report.html, `now` or where pages have taken no more than their share of so much training.
+        """Write report.html, `now`, with new pictures, or where pages have taken no more than their share of training.
 
-        While the run goes on, a failure is told and no more: the training is worth more. At the end of a sitting, when
-        all else is written, it is raised.
+        At the end of a sitting also what else could not be written is tried once more.
         """
+        if ended:
+            self.log.end()
         if not (ended or now) and self.reporting > REPORTING * seconds:
             return  # the next one comes soon enough
-        started = time.perf_counter()
-        try:
-            write_report(self.folder, running=not ended)
-        except Exception as problem:  # also a mistake of the report's own: there is nobody to mend it before the end
-            if ended:
-                raise
-            tqdm.write(f"no report: {one_line(problem)}; the run goes on", sys.stderr)
-        self.reporting += time.perf_counter() - started
+        clock = Clock()
+        self.attempt("report", lambda: write_report(self.folder, running=not ended))
+        if now:
+            self.drawing += clock.seconds()
+        else:
+            self.reporting += clock.seconds()
 
 
 def show_images(path: Path, split: Any) -> str:
     """Write a picture of training images as they go in; return in words what it shows. Raises UserError."""
-    shown = split.batch(spread(min(SHOWN, len(split)), split), np.random.default_rng(0))
+    shown = split.batch(spread(min(SHOWN, len(split)), split))
     note = f"{len(shown)} of the {len(split):,} training images"
     write_png(path, sheet(shown), note)
     return note
@@ -93,11 +129,14 @@ def show_images(path: Path, split: Any) -> str:
 class NoRecord(Record):
     """That of a run which leaves nothing, or of a process which is not the first of several: it writes nothing."""
 
+    lines = 0
+
     def __init__(self):
-        self.folder = None
+        self.folder, self.attempt = None, Attempts()
         self.drawing = self.reporting = 0.0
 
-    def nothing(self, *_: Any, **__: Any) -> None:
-        """Do nothing."""
+    def nothing(self, *_: Any, **__: Any) -> Any:
+        """Do nothing, which goes well."""
+        return True
 
     start = settings = show_data = line = checkpoint = pictures = report = nothing

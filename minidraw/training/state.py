@@ -15,12 +15,13 @@ class State:
 
     step: int = 0  # updates so far, those included that were skipped
     updates: int = 0  # those that were not; counted by Adam, and brought here for a checkpoint
-    skipped: int = 0  # because their gradient was not finite
+    skipped: int = 0  # because their loss or gradient was not finite
     skipped_in_a_row: int = 0  # up to now
     seconds: float = 0.0  # spent training, in all sittings
     sums: list[float] = dataclasses.field(default_factory=list)  # since the last line: seconds, gradient norms, rows
     rows: int = 0  # how many those are
     glimpses: int = 0  # that an update takes
+    lines: int = 0  # of metrics.jsonl, when the checkpoint was written
 
     def begin_line(self, row_length: int) -> None:
         """Begin a line of the log, for rows of that length."""
@@ -55,8 +56,11 @@ def read_state(state: dict, most: int, row_length: Callable[[int], int]) -> Stat
     """
     counts, sums, seconds = [state.get(name) for name in COUNTS], state.get("sums"), state.get("seconds")
     glimpses = state.get("glimpses", most)  # older checkpoints have always taken all
-    whole = all(type(count) is int and 0 <= count < 1 << 53 for count in (*counts, glimpses)) and 1 <= glimpses <= most
+    lines = state.get("lines", 0)  # nor do they tell these
+    found = (*counts, glimpses, lines)
+    whole = all(type(count) is int and 0 <= count < 1 << 53 for count in found) and 1 <= glimpses <= most
     if whole and type(sums) is list and len(sums) == 2 + row_length(glimpses):
         if all(type(number) is float and math.isfinite(number) for number in (seconds, *sums)) and seconds >= 0:
-            return State(**dict(zip(COUNTS, counts, strict=True)), seconds=seconds, sums=list(sums), glimpses=glimpses)
+            more = {"seconds": seconds, "sums": list(sums), "glimpses": glimpses, "lines": lines}
+            return State(**dict(zip(COUNTS, counts, strict=True)), **more)
     raise UserError("this checkpoint does not tell where its run stands and cannot be trained further")

@@ -1,8 +1,7 @@
 """The training loop: update after update, and now and then a line of the log, a validation, a checkpoint, pictures."""
 
-import dataclasses
+import math
 import os
-import sys
 import time
 from pathlib import Path
 
@@ -12,19 +11,21 @@ from tqdm import tqdm
 from ..backend import to_host
 from ..cuda import Device
 from ..data import Dataset
-from ..data.summary import difference, fingerprint, lines, summarize
-from ..errors import UserError
+from ..data.summary import fingerprint, lines, summarize
+from ..errors import STDERR, UserError, harmless
 from ..model.network import Network
-from ..pages.report import duration
 from ..parallel.ranks import Ranks
-from ..presets import Experiment, seconds_left
-from .checkpoints import VECTORS, Checkpoint
+from ..presets import Experiment
+from .checkpoints import VECTORS, Checkpoint, machine
 from .interrupt import Interruptible
+from .keeping import check_same_run, flaw, gone_wrong, what_is_kept
 from .optim import Adam
 from .record import NoRecord, Record
+from .rescue import kept
 from .state import State, read_state
-from .step import IMAGES, VALIDATION, DeviceStep, Epochs, HostStep, Step, stream
+from .step import DeviceStep, Diverged, Epochs, HostStep, Step
 from .tasks import task_for
+from .telling import description, prospect
 
 FIRST_PICTURES = 10.0  # seconds after which a run shows something for the first time
 TIMED = 5.0  # seconds of training, the first update left out, after which it is told how long a run will take
@@ -34,8 +35,8 @@ class Trainer:
     """One run: a network, its optimizer, how far it has come (`state`), and the folder it leaves (`record`).
 
     `model` is that of the experiment (Experiment.build), with its start values or, if `init` names another network,
-    with that one's. Without a `folder` nothing is written, `quiet` says nothing on stderr. Raises UserError where the
-    data do not fit.
+    with that one's. Without a `folder` nothing is written, `quiet` says nothing on stderr, one that is not `fresh` goes
+    on with a checkpoint (`restore`). Raises UserError where the data do not fit.
     """
 
     def __init__(
@@ -47,6 +48,7 @@ class Trainer:
         ranks: Ranks | None = None,
         init: str = "",
         quiet: bool = False,
+        fresh: bool = True,
     ):
         self.experiment = experiment.replace(data=data.name)  # whatever the name of what it was made for
         self.model, self.data = model, data
@@ -65,12 +67,15 @@ class Trainer:
         self.mine = self.ranks.part(config.batch_size)  # of a minibatch: all of it, unless ranks share it
         self.task = task_for(model, data)
         self.summary = summarize(data)
-        self.task.prepare(stream(config.seed, IMAGES), begun=bool(init))
+        if fresh:
+            self.task.prepare(begun=bool(init))
         self.adam = Adam(model.flat_params, config.beta1, config.beta2, config.averaging, model.xp)
         self.epochs = Epochs(len(data.train), config.batch_size, config.seed)
         self.state = State()
-        self.saved = False  # whether there is a checkpoint to go back to
+        self.saved: int | None = None  # step of the checkpoint that there is to go back to
+        self.flaw = ""  # what was wrong with the network when it was last to be kept, in words; "": nothing
         self.validation = ""  # what was last measured on held-out images, in words
+        self.measurable = True  # whether that was finite
         self.first_update: tuple[int, float] | None = None  # of this sitting: its step, and seconds of training then
         self.told = self.pictured = False  # whether this sitting has told how long it will take, and has shown anything
         self.started = 0.0
@@ -85,7 +90,7 @@ class Trainer:
     def say(self, *words: str) -> None:
         """Say lines on stderr, above the progress bar, unless this run is quiet."""
         if not self.quiet:
-            tqdm.write("\n".join(words), sys.stderr)
+            tqdm.write("\n".join(map(harmless, words)), STDERR)
 
     def unroll(self, glimpses: int) -> None:
         """Let updates take that many glimpses from now on."""
@@ -129,30 +134,34 @@ class Trainer:
     def run(self) -> bool:
         """Train to the end, writing the folder as it goes; return whether it came there.
 
-        SIGINT (Ctrl-C) and SIGTERM end it early, after the step at hand and a checkpoint; a second one ends it at once.
+        SIGINT (Ctrl-C), SIGTERM and SIGHUP end it early, after the step at hand and a checkpoint; a second one, but for
+        SIGHUP, ends it at once. Raises Diverged where it has come to numbers that are not finite, and leaves the last
+        good checkpoint. What cannot be written does not end it: see Attempts.
         """
         config, state, record = self.config, self.state, self.record
         self.started, self.first_update, self.told = time.perf_counter(), None, False
         self.pictured = record.folder is None or os.path.lexists(record.folder / "samples.gif")
-        record.start(state.step)
+        record.start(state.step, state.lines)
         if self.progress() >= 1:  # restored at its end: the last run may have been killed before its last pictures
             self.draw()
             record.report(state.seconds, ended=True)
             return True
-        record.settings(self.description())
+        record.settings(description(self))
         record.show_data(self.data.train)
         self.say(*lines(self.summary))
         record.report(state.seconds, ended=False)
-        self.ranks.check_same(self.vectors())
         self.grow()
         total, off = None if config.minutes else config.steps, self.quiet or None
-        with Interruptible() as interrupted, tqdm(total=total, initial=state.step, unit="step", disable=off) as bar:
-            while self.progress() < 1 and not (stopped := self.ranks.any(interrupted.signals)):
-                self.update()
-                bar.update()
-                self.follow_up(bar)
-            if stopped and self.may_save():
-                self.save()
+        bar = tqdm(total=total, initial=state.step, unit="step", disable=off, file=STDERR)
+        try:
+            with Interruptible() as interrupted, bar, kept(self):
+                while self.progress() < 1 and not self.ranks.any(interrupted.signals):
+                    self.update()
+                    bar.update()
+                    self.follow_up(bar)
+        except Diverged as why:
+            record.report(state.seconds, ended=True)
+            raise gone_wrong(self, why) from None
         record.report(state.seconds, ended=True)
         return self.progress() >= 1
 
@@ -171,7 +180,7 @@ class Trainer:
         if state.rows and (last or state.step % config.log_every == 0):
             bar.set_postfix_str(self.log_line())
         if first and (telling or (last and not self.told)):
-            self.say(self.prospect(*self.first_update))
+            self.say(prospect(self, *self.first_update))
             self.told = True
         validated = last or state.step % config.validate_every == 0
         usual = state.step % config.pictures_every == 0 if config.pictures_every else validated
@@ -179,32 +188,15 @@ class Trainer:
         if first and validated:
             self.validate()
             self.say(f"step {state.step}: validation {self.validation}")
-        if (last or state.step % config.checkpoint_every == 0) and self.may_save():
-            self.save()
+        if last or state.step % config.checkpoint_every == 0:
+            self.keep()
+        if last and self.flaw:
+            raise Diverged(self.flaw)
         if first and drawn:
             self.draw()
             self.pictured = True
         if (validated or drawn) and not last:
             self.record.report(state.seconds, ended=False, now=drawn)
-
-    def prospect(self, step: int, seconds: float) -> str:
-        """Say what is trained on what, for how long, and where to watch it, by the time since an earlier step.
-
-        An update with few glimpses takes less time, so those of all the updates left are added up.
-        """
-        config, model, state = self.config, self.experiment.model, self.state
-        left, growth = 60 * config.minutes - state.seconds, (config.glimpse_start, config.glimpse_warmup)
-        if not config.minutes:
-            since = state.seconds - seconds, step / config.steps, self.progress()
-            left = seconds_left(*since, model.glimpses, *growth) if state.step > step else 0.0
-        length = f"{config.minutes:g} minutes" if config.minutes else f"{config.steps:,} updates"
-        watch = f"; watch {self.record.folder / 'report.html'}" if self.record.folder else ""
-        return (
-            f"training {self.experiment.network.upper()} of {self.model.flat_params.size:,} parameters and "
-            f"{model.glimpses} glimpses on {self.data.name}, {len(self.data.train):,} images of "
-            f"{'×'.join(map(str, model.image_shape))}, for {length}"
-            f"{f', about {duration(left)} of training from update {state.step:,} on' if left > 0 else ''}{watch}"
-        )
 
     def log_line(self) -> str:
         """Write the means since the last line of the log and return them in a few words."""
@@ -218,7 +210,7 @@ class Trainer:
             **fields,
             gradient_norm=norm,
             learning_rate=self.learning_rate(),
-            images_per_second=self.config.batch_size / seconds,
+            images_per_second=self.config.batch_size / seconds if seconds else math.nan,  # after a stop it is not known
             seconds=state.seconds,
             skipped=state.skipped,
         )
@@ -236,8 +228,9 @@ class Trainer:
         config, state, images = self.config, self.state, len(self.data.valid)
         count = min(config.validation_images or images, images)
         with self.adam.averaged(), np.errstate(all="ignore"):  # what is not finite shows
-            fields, self.validation = self.task.validate(count, stream(config.seed, VALIDATION))
+            fields, self.validation = self.task.validate(count, config.seed)
         self.validation += self.of_all()
+        self.measurable = all(map(math.isfinite, fields.values()))
         place = {"step": state.step, "glimpses": state.glimpses}
         self.record.line(**place, **fields, validation_images=count, seconds=state.seconds)
         return fields
@@ -248,28 +241,27 @@ class Trainer:
         with self.adam.averaged(), np.errstate(all="ignore"):
             self.record.pictures(self.task, self.config.seed, self.state.step, thorough=self.progress() >= 1)
 
-    def description(self) -> dict:
-        """Return the run's settings as they stand in config.json."""
-        model, train = (dataclasses.asdict(part) for part in (self.experiment.model, self.config))
-        told = {"data": self.data.note, "images": self.summary} | ({"init": self.init} if self.init else {})
-        return {"network": self.experiment.network, "model": model, "train": train} | told
+    def keep(self, look: bool = True) -> None:
+        """Write checkpoint.npz, unless the network has gone wrong: then the last good one stays, which is told.
 
-    def may_save(self) -> bool:
-        """Tell whether a new checkpoint is worth writing over the last one.
-
-        While updates are skipped it is not: if the parameters have blown up, the last good ones stay.
+        Without a `look` at how it does its numbers alone decide.
         """
-        return not (self.saved and self.state.skipped_in_a_row)
+        self.stepper.collect()
+        before, self.flaw = self.flaw, flaw(self, look)
+        if not self.flaw:
+            self.save()
+        elif not before:
+            self.say(f"not kept: {self.flaw}{what_is_kept(self)}")
 
     def save(self) -> None:
-        """Write checkpoint.npz. Raises UserError where it cannot be written, and if ranks have drifted apart."""
+        """Write checkpoint.npz. Raises UserError if ranks have drifted apart."""
         self.stepper.collect()
-        self.state.updates = self.adam.updates
+        self.state.updates, self.state.lines = self.adam.updates, self.record.lines
         self.ranks.check_same(vectors := self.vectors())
         by_name = dict(zip(VECTORS, vectors, strict=True))
         state = self.state.as_dict() | ({"init": self.init} if self.init else {})
-        self.record.checkpoint(Checkpoint(self.experiment, state, by_name, self.known_by()))
-        self.saved = True
+        if self.record.checkpoint(Checkpoint(self.experiment, state, by_name, self.known_by(), machine(self))):
+            self.saved = self.state.step
 
     def known_by(self) -> dict:
         """Return what the images are known by; see Checkpoint."""
@@ -283,18 +275,10 @@ class Trainer:
 
     def restore(self, checkpoint: Checkpoint) -> None:
         """Go on from a checkpoint. Raises UserError if it is for drawing only, of another network, or of other data."""
-        if set(checkpoint.vectors) != set(VECTORS):
-            raise UserError("this checkpoint has parameters only and cannot be trained further")
-        if checkpoint.experiment.model != self.experiment.model:
-            raise UserError("this checkpoint is of another network: its sizes differ from the run's")
-        if differs := difference(checkpoint.data.get("fingerprint", {}), fingerprint(self.summary)):
-            raise UserError(
-                f"the images of {self.data.name} are not those that this run was trained on ({differs}): a resumed run "
-                "keeps its data; start a new run in another folder"
-            )
+        check_same_run(self, checkpoint)
         adam, restored = self.adam, read_state(checkpoint.state, self.experiment.model.glimpses, self.task.row_length)
         for name, target in zip(VECTORS, (adam.params, adam.average, adam.mean, adam.square), strict=True):
             target[:] = self.model.xp.asarray(checkpoint.vectors[name])
         adam.updates = restored.updates
-        self.state, self.saved, self.init = restored, True, str(checkpoint.state.get("init", ""))
+        self.state, self.saved, self.init = restored, restored.step, str(checkpoint.state.get("init", ""))
         self.unroll(restored.glimpses)

@@ -13,6 +13,7 @@ from minidraw.data.images import spread
 from minidraw.model.draw import draw_noise
 from minidraw.pictures.arrays import MOST_NUMBERS, check_arrays
 from minidraw.pictures.sheets import sheet
+from minidraw.streams import Purpose, stream
 from minidraw.training import checkpoints
 
 pytestmark = pytest.mark.usefixtures("small_strokes")
@@ -81,8 +82,8 @@ def test_reconstruct_adds_the_originals_and_where_it_looked(here, trained, netwo
     assert run("reconstruct", trained, "-n", 4, "--seed", 2, "--out", "a.npz") == 0
     told = capsys.readouterr().out
     test = data.load("strokes").test
-    images = test.batch(spread(4, test), np.random.default_rng([2, 1]))
-    noise = draw_noise(network.config, 4, np.random.default_rng([2, 0]))
+    images = test.batch(spread(4, test))
+    noise = draw_noise(network.config, 4, stream(2, Purpose.POSTERIOR))
     arrays = read("a.npz")
     check(arrays, network.redraw(images, noise), originals=images)
     assert arrays["read_stride"].shape == (T, 4) and arrays["read_size"] == SIZES["read_size"]
@@ -107,7 +108,7 @@ def test_a_network_without_attention_has_no_windows(here, tmp_path):
 def test_interpolate_writes_row_after_row(here, trained, network):
     for name, more in (("a.npz", []), ("a.npy", []), ("z.npy", ["--latents"])):
         assert run("interpolate", trained, "-n", 3, "--steps", 4, "--out", name, *more) == 0
-    arrays, z = read("a.npz"), draw_noise(network.config, 3, np.random.default_rng([0, 0]))
+    arrays, z = read("a.npz"), draw_noise(network.config, 3, stream(0, Purpose.BETWEEN))
     check(arrays, network.draw_latents(arrays["latents"]))
     assert np.array_equal(arrays["latents"][:, [0, 3, 4, 7]], z[:, [0, 1, 1, 2]])
     assert np.array_equal(read("a.npy"), arrays["frames"]) and np.array_equal(read("z.npy"), arrays["latents"])
@@ -116,7 +117,7 @@ def test_interpolate_writes_row_after_row(here, trained, network):
 def test_a_morph_holds_the_drawings_that_are_shown_and_how_they_came_about(here, trained, network):
     for name in ("a.npz", "a.apng"):
         assert run("interpolate", trained, "-n", 3, "--steps", 5, "--morph", "--scale", 9, "--out", name) == 0
-    arrays, z = read("a.npz"), draw_noise(network.config, 3, np.random.default_rng([0, 0]))
+    arrays, z = read("a.npz"), draw_noise(network.config, 3, stream(0, Purpose.BETWEEN))
     assert arrays["frames"].shape == (T, 12, 1, 28, 28)
     with Image.open("a.apng") as morph:
         for k, frame in enumerate(arrays["frames"][-1]):

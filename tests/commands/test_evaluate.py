@@ -10,8 +10,11 @@ from support.runs import classifier, listing, run
 
 import minidraw.training.trainer
 from minidraw import data
+from minidraw.data import cluttered, two_digits
 from minidraw.model.draw import draw_noise
+from minidraw.streams import Purpose, stream
 from minidraw.training import checkpoints, confusion, measure
+from minidraw.training.tasks import DrawingTask
 
 pytestmark = pytest.mark.usefixtures("small_strokes")
 
@@ -53,7 +56,7 @@ def test_evaluate_prints_the_bound_over_the_whole_test_set_with_its_terms(here, 
 def test_the_bound_and_its_error_are_those_of_the_images(network, seven_at_a_time):
     split = data.load("strokes").test
     result = measure.variational_bound(network, split, 5)
-    rng = np.random.default_rng([5, 1])
+    rng = stream(5, Purpose.EVALUATION)
     losses, latent = [], []
     for first in (0, 7, 14, 21, 28):
         images = split.batch(np.arange(first, min(first + 7, 30)))
@@ -86,7 +89,7 @@ def test_the_error_tells_how_far_means_of_other_images_lie():
 def test_the_importance_weighted_bound_of_one_draw_is_minus_the_mean_log_weight(network, seven_at_a_time):
     split = data.load("strokes").test
     result = measure.importance_weighted_bound(network, split, 1, 4)
-    rng = np.random.default_rng([4, 2])
+    rng = stream(4, Purpose.IMPORTANCE)
     weights = []
     for first in (0, 7, 14, 21, 28):
         images = split.batch(np.arange(first, min(first + 7, 30)))
@@ -99,7 +102,7 @@ def test_the_importance_weighted_bound_of_one_draw_is_minus_the_mean_log_weight(
 def test_the_importance_weighted_bound_agrees_with_a_plain_computation(network):
     split = data.load("strokes").test
     result = measure.importance_weighted_bound(network, split, 6, 4)
-    rng, images = np.random.default_rng([4, 2]), split.batch(np.arange(30))
+    rng, images = stream(4, Purpose.IMPORTANCE), split.batch(np.arange(30))
     draws = [network.log_weights(images, draw_noise(network.config, 30, rng)).astype(float) for _ in range(6)]
     bounds = []
     for of_image in zip(*draws, strict=True):  # -log of the mean of exp, with the largest taken out
@@ -109,6 +112,35 @@ def test_the_importance_weighted_bound_agrees_with_a_plain_computation(network):
     error = np.std(bounds, ddof=1) / math.sqrt(30)
     assert result["importance_weighted_error"] == pytest.approx(error, rel=1e-9)
     assert np.std(np.array(draws), axis=0).mean() > 0.5, "weights that do not differ show nothing"
+
+
+@pytest.mark.parametrize("kind", [cluttered.Cluttered, two_digits.TwoDigits])
+def test_a_test_set_is_the_same_images_for_all_who_measure(monkeypatch, kind):
+    """Of any seed, glimpses, batch size and measure, the classifier's and the run's validation among them."""
+    rng, asked = np.random.default_rng(0), []
+    digits, labels = rng.integers(0, 256, (30, 28, 28), np.uint8), rng.integers(0, 10, 30).astype(np.uint8)
+    split = kind(digits, labels) if kind is cluttered.Cluttered else kind(digits)
+    usual, batches = kind.batch, measure.batches
+
+    def batch(self, indices, rng=None):
+        images = usual(self, indices, rng)
+        asked.append((list(indices), images))
+        return images
+
+    monkeypatch.setattr(kind, "batch", batch)
+    for glimpses, size, seed in ((1, 7, 0), (2, 30, 1)):
+        monkeypatch.setattr(measure, "batches", functools.partial(batches, size=size))
+        small = {"glimpses": glimpses, "read_size": 2, "image_shape": split.shape}
+        draws = minidraw.DRAW(minidraw.DRAWConfig(**small, write_size=2, enc_size=3, dec_size=3, latent_size=2))
+        measure.variational_bound(draws, split, seed)
+        measure.importance_weighted_bound(draws, split, 2, seed)
+        measure.yardsticks(split, split)
+        DrawingTask(draws, data.Dataset("made", split, split, split, note="")).validate(30, seed)
+        if kind is cluttered.Cluttered:
+            measure.classification_error(minidraw.RAM(minidraw.RAMConfig(**small, hidden_size=3)), split)
+    for indices, images in asked:
+        np.testing.assert_array_equal(images, usual(split, indices))
+    assert len(asked) > 20
 
 
 def test_more_draws_tighten_the_bound(network):
@@ -124,13 +156,27 @@ def test_yardsticks(seven_at_a_time):
     rng = np.random.default_rng(0)
     train, grey = (data.Images(rng.integers(20, 230, (n, 2, 3, 5)).astype(np.uint8)) for n in (40, 15))
     p, x = train.batch(range(40)).mean(axis=0), grey.batch(range(15))
-    found = measure.yardsticks(train, grey, 0)
+    found = measure.yardsticks(train, grey)
     cost = -(x * np.log(p) + (1 - x) * np.log(1 - p)).sum(axis=(1, 2, 3)).mean()
     own = -(x * np.log(x) + (1 - x) * np.log(1 - x)).sum(axis=(1, 2, 3)).mean()
     assert found["independent_pixels"] == pytest.approx(cost, rel=1e-5)
     assert found["least"] == pytest.approx(own, rel=1e-5) and own < cost
     black_or_white = data.Images(np.uint8(255) * rng.integers(2, size=(9, 2, 3, 5), dtype=np.uint8))
-    assert measure.yardsticks(train, black_or_white, 0)["least"] == 0
+    assert measure.yardsticks(train, black_or_white)["least"] == 0
+
+
+@pytest.mark.parametrize("split", ["test", "valid"])
+def test_what_a_bound_is_compared_with_is_the_mean_training_image(here, trained, capsys, split):
+    assert run("evaluate", trained, "--split", split, "--json", "--threads", 1) == 0
+    result, strokes = json.loads(capsys.readouterr().out), data.load("strokes")
+    x = getattr(strokes, split).batch(np.arange(result["images"])).astype(float)
+    costs = {}
+    for name in ("train", "valid", "test"):
+        of = getattr(strokes, name)
+        p = of.batch(np.arange(len(of))).mean(axis=0).clip(1e-3, 1 - 1e-3)
+        costs[name] = -(x * np.log(p) + (1 - x) * np.log(1 - p)).sum(axis=(1, 2, 3)).mean()
+    assert result["independent_pixels"] == pytest.approx(costs["train"], rel=1e-4)
+    assert min(abs(costs[name] - costs["train"]) for name in ("valid", "test")) > 0.1, "or the test shows nothing"
 
 
 def test_evaluate_names_both_bounds_and_repeats_itself(here, trained, capsys):
@@ -178,7 +224,14 @@ def test_a_classifier_is_told_what_it_takes_for_what(tmp_path, capsys, monkeypat
     assert result["classes"] == (["cat", "dog"] if named else ["0", "1"])
     assert run("evaluate", tmp_path / "ram", "--threads", 1) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0].startswith(f"test set of toy, 31 images: error {100 * result['error']:.2f} ± ")
+    share = result["wrong"] / 31
+    assert result["error_error"] == pytest.approx(math.sqrt(share * (1 - share) / 30))
+    assert lines[0] == (
+        f"test set of toy, 31 images: error {100 * share:.2f} ± {100 * result['error_error']:.2f} % "
+        f"({result['wrong']} wrong), cross entropy {result['cross_entropy']:.2f} ± "
+        f"{result['cross_entropy_error']:.2f} nats per image"
+    )
+    assert f"{result['cross_entropy_error']:.2f}" != f"{result['error_error']:.2f}"
     assert lines[1:] == confusion.words(counts, result["classes"]) and len(lines) > 5
 
 

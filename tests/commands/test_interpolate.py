@@ -5,12 +5,15 @@ import os
 import imageio.v3 as iio
 import numpy as np
 import pytest
+from PIL import Image
+from support.boxes import cell
 from support.runs import SIZES, listing, run, save
 
 from minidraw import DRAW, DRAWConfig, UserError
 from minidraw.model import draw
 from minidraw.model.latent import between
 from minidraw.pictures import arrays, saving, sizes
+from minidraw.streams import Purpose, stream
 from minidraw.training import checkpoints
 
 pytestmark = pytest.mark.usefixtures("small_strokes")
@@ -56,7 +59,7 @@ def test_latents_are_mean_and_noise(network, seen):
 
 
 def test_decoding_noise_is_generating(network):
-    noise = np.random.default_rng(3).standard_normal((4, 7, 5)).astype(np.float32)
+    noise = stream(3, Purpose.PRIOR).standard_normal((4, 7, 5)).astype(np.float32)
     assert network.decode(noise).tobytes() == network.generate(7, seed=3).tobytes()
 
 
@@ -99,7 +102,7 @@ def test_ends_of_a_row_are_the_reconstructions(here, trained, pictures, capsys):
     rows = iio.imread("a.png")[..., 0].astype(int)
     cells = [[rows[2 + 30 * i : 30 + 30 * i, 2 + 30 * k : 30 + 30 * k] for k in range(4)] for i in range(2)]
     np.testing.assert_array_equal(cells[0][3], cells[1][0])
-    noise = np.random.default_rng([0, 0]).standard_normal((3, 1, SIZES["latent_size"]), np.float32)
+    noise = stream(0, Purpose.BETWEEN).standard_normal((3, 1, SIZES["latent_size"]), np.float32)
     x = np.stack([iio.imread(name) for name in pictures])[:, None] / np.float32(255)
     last = checkpoints.load(trained).network(threads=1).reconstruct(x, noise.repeat(3, axis=1))[-1, :, 0]
     for got, expected in zip((cells[0][0], cells[0][3], cells[1][3]), last, strict=True):
@@ -124,6 +127,41 @@ def test_a_morph_goes_through_all_images_and_back(here, trained, capsys):
     assert run("interpolate", trained, "-n", 3, "--steps", 5, "--morph", "--scale", 2, "--out", "a.gif") == 0
     assert capsys.readouterr().out.startswith("a.gif: 12 drawings, one after the other, 60x60 pixels")
     assert os.listdir(here) == ["a.gif"]
+
+
+@pytest.fixture
+def rough(here, trained):
+    """The path of a network that draws one image unlike another."""
+    checkpoint = checkpoints.load(trained)
+    average = checkpoint.vectors["average"]
+    average += np.random.default_rng(5).normal(0, 1.0, average.size).astype(np.float32)
+    checkpoints.save(here / "rough.npz", checkpoint)
+    return "rough.npz"
+
+
+def test_a_way_is_in_the_order_of_the_images(rough, pictures):
+    a, _, b = pictures
+    assert run("interpolate", rough, a, a, b, "--steps", 4, "--latents", "--out", "z.npy") == 0
+    z = np.load("z.npy")
+    assert z.shape == (3, 2 * 4, SIZES["latent_size"])
+    same = [bool((z[:, k] == z[:, 0]).all()) for k in (3, 4, 5, 6, 7)]
+    assert same == [True, True, False, False, False]
+
+
+def test_a_morph_is_the_rows_without_an_end_twice_and_then_the_way_back(rough, pictures):
+    several = [rough, *pictures, "--steps", 4, "--scale", 1]
+    assert run("interpolate", *several, "--out", "rows.png") == 0
+    assert run("interpolate", *several, "--morph", "--fps", 5, "--out", "morph.apng") == 0
+    rows = iio.imread("rows.png")
+    first, second = ([cell(rows, 28, 28, i, k) for k in range(4)] for i in (0, 1))
+    assert len({image.tobytes() for image in (*first, *second)}) == 7, "or the test shows nothing"
+    with Image.open("morph.apng") as morph:
+        seen = [cell(np.asarray(morph.convert("RGB")), 28, 28) for k in range(morph.n_frames) if not morph.seek(k)]
+        assert [morph.info["duration"] for k in range(morph.n_frames) if not morph.seek(k)] == [200] * 9
+    for k, image in enumerate([*first[1:], *second[1:]]):
+        np.testing.assert_array_equal(seen[k], image)
+    np.testing.assert_array_equal(seen[8], first[0])
+    assert not any(np.array_equal(seen[k], image) for k in (6, 7) for image in (first[0], second[3]))
 
 
 def test_a_morph_may_be_as_large_as_it_is_made(here, trained, capsys, monkeypatch):

@@ -7,15 +7,32 @@ import pytest
 from minidraw.data.folder.sizes import common_size
 from minidraw.errors import UserError
 from minidraw.model.config import DRAWConfig
+from minidraw.model.ram import RAMConfig
 from minidraw.presets import PRESETS, TrainConfig, for_few_images, of_few, parse_setting, preset
 
+TABLE_3 = """
+                 data             image       glimpses  LSTM   z  read  write
+    cluttered    cluttered        1x100x100      8      256    -   12     -
+    mnist        binarized_mnist  1x28x28       64      256  100    2     5
+    mnist-noattn binarized_mnist  1x28x28       64      256  100    -     -
+    two-digits   two_digits       1x60x60       64      256  100    2     5
+    svhn         svhn             3x54x54       32      800  100   12    12
+    cifar10      cifar10          3x32x32       64      400  200    5     5
+"""
 
-def test_the_paper_s_mnist_experiments_have_the_sizes_of_table_3():
-    for name, read, write in (("mnist", 2, 5), ("mnist-noattn", None, None)):
-        model, train = preset(name).model, preset(name).train
-        sizes = (model.image_shape, model.glimpses, model.enc_size, model.dec_size, model.latent_size)
-        assert sizes == ((1, 28, 28), 64, 256, 256, 100)
-        assert (model.read_size, model.write_size, train.data) == (read, write, "binarized_mnist")
+
+@pytest.mark.parametrize("row", TABLE_3.strip().splitlines()[1:], ids=lambda row: row.split()[0])
+def test_the_paper_s_experiments_have_the_sizes_of_its_table_3(row):
+    name, data, image, *numbers = row.split()
+    glimpses, units, latent, read, write = (None if number == "-" else int(number) for number in numbers)
+    model, train = preset(name).model, preset(name).train
+    assert (train.data, "x".join(map(str, model.image_shape)), model.glimpses) == (data, image, glimpses)
+    assert model.read_size == read
+    if isinstance(model, RAMConfig):
+        assert (model.hidden_size, model.classes, latent, write) == (units, 10, None, None)
+    else:
+        sizes = (model.enc_size, model.dec_size, model.latent_size, model.write_size)
+        assert sizes == (units, units, latent, write)
 
 
 def test_the_preset_for_the_impatient_needs_no_files():
@@ -100,7 +117,8 @@ def test_no_field_has_the_same_name_in_both_configs():
 
 
 @pytest.mark.parametrize(
-    "images, batch", [(11, 11), (16, 16), (240, 16), (500, 24), (999, 48), (1999, 80), (60_000, 100)]
+    "images, batch",
+    [(11, 11), (16, 16), (240, 16), (399, 16), (400, 20), (500, 24), (999, 48), (1999, 80), (60_000, 100)],
 )
 def test_few_images_make_small_batches(images, batch):
     chosen, remarks = for_few_images(TrainConfig(), images)

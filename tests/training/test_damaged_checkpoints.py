@@ -239,7 +239,7 @@ def test_a_header_that_is_not_json_or_not_ours(tmp_path, text):
 
 def test_a_header_of_another_version_is_told_so(tmp_path):
     write(tmp_path / "a.npz", header() | {"format": "minidraw 2"})
-    refused(tmp_path / "a.npz", "format is not 'minidraw 1'")
+    refused(tmp_path / "a.npz", "its format is .minidraw 2., not .minidraw 1.")
 
 
 def test_vectors_missing_short_long_or_not_finite(tmp_path):

@@ -52,7 +52,7 @@ def test_a_folder_may_move_but_not_change(tmp_path, capsys):
     shutil.move(tmp_path / "a", tmp_path / "b")
     again = ("--resume", "--out", tmp_path / "run", "--threads", 1)
     assert run("train", *again) == 2 and run("evaluate", tmp_path / "run") == 2
-    assert capsys.readouterr().err.count("which is not there any more: say where it is, --data 'folder:PATH'") == 2
+    assert capsys.readouterr().err.count("which is not there any more: say where it is, --data folder:PATH") == 2
     assert run("train", *again, "--steps", 9, "--data", f"folder:{tmp_path / 'b'}") == 0
     assert checkpoints.load(tmp_path / "run").experiment.train.data == f"folder:{tmp_path / 'b'}"
     fill(tmp_path / "c", 59)

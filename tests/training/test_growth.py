@@ -30,6 +30,7 @@ from minidraw.pages.report import state
 from minidraw.pages.run import Run
 from minidraw.presets import PRESETS
 from minidraw.training import checkpoints
+from minidraw.training.telling import description
 
 pytestmark = pytest.mark.usefixtures("small_strokes")
 
@@ -206,7 +207,7 @@ def test_the_page_counts_that_later_updates_take_longer(tmp_path):
     """In the middle of a run from 1 to 4 glimpses over all of it; the updates so far took a hundred seconds."""
     of = trainer(tmp_path, steps=100, glimpses=4, glimpse_start=0.25, glimpse_warmup=1.0)
     tmp_path.mkdir(exist_ok=True)
-    (tmp_path / "config.json").write_text(json.dumps(of.description()))
+    (tmp_path / "config.json").write_text(json.dumps(description(of)))
     (tmp_path / "metrics.jsonl").write_text('{"step": 50, "seconds": 100.0}\n')
     taken = [of.experiment.glimpses(step / 100) for step in range(100)]
     left = 100 * sum(taken[50:]) / sum(taken[:50])

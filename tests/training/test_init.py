@@ -54,7 +54,7 @@ def test_the_canvas_is_kept_where_it_is_better_than_the_mean_image(faces):
     kept = begun(network, strokes, batch_size=8).model.params["canvas0"]
     np.testing.assert_array_equal(kept, network.params["canvas0"])
     other = begun(network, faces).model.params["canvas0"]
-    np.testing.assert_allclose(other, mean_logits(faces.train, None), rtol=1e-6)
+    np.testing.assert_allclose(other, mean_logits(faces.train), rtol=1e-6)
 
 
 def test_more_glimpses_and_settings_of_the_run(trained, faces):

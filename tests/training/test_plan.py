@@ -46,6 +46,13 @@ def test_what_is_said_is_not_chosen(here, capsys):
     assert "batch_size 100 is more than the 4" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("epochs, steps", [(1, 5), (2, 10), (0.5, 2), (0.74, 4), (0.01, 1), (1.3, 6), (1.31, 7)])
+def test_epochs_are_the_nearest_number_of_updates(epochs, steps):
+    plan = Plan("strokes", {"batch_size": 8}, epochs=epochs)  # 45 images: five whole batches
+    experiment, _ = plan.suited(plan.experiment(), load("strokes"))
+    assert experiment.train.steps == steps
+
+
 def settings(data, preset=None, **changes):
     """Return batch size, warm-up, and whether something was said of them, of a run of a minute."""
     plan = Plan(preset, {"minutes": 1.0} | changes)

@@ -12,8 +12,8 @@ from minidraw.errors import UserError
 from minidraw.training import checkpoints
 
 README = (Path(__file__).parents[2] / "README.md").read_text()
-# On 500 images spread over the test set, noise and everything else random of seed 0: nats per image, or share wrong.
-MEASURED = {"mnist-small": 83.66, "two-digits-small": 210.77, "cluttered": 0.046}
+# On 500 images spread over the test set, with noise of seed 0: nats per image, or share wrong.
+MEASURED = {"mnist-small": 83.66, "two-digits-small": 212.87, "cluttered": 0.044}
 DRAWING = ["mnist-small", "two-digits-small"]
 
 
@@ -27,8 +27,8 @@ class Some:
     def __len__(self) -> int:
         return len(self.chosen)
 
-    def batch(self, indices, rng):
-        return self.split.batch(self.chosen[indices], rng)
+    def batch(self, indices):
+        return self.split.batch(self.chosen[indices])
 
 
 def test_all_are_measured_listed_and_under_five_megabytes():
@@ -58,4 +58,4 @@ def test_it_is_as_good_as_measured(name):
     if isinstance(network, DRAW):
         assert evaluate.variational_bound(network, some, seed=0)["bound"] == pytest.approx(MEASURED[name], abs=0.02)
     else:
-        assert evaluate.classification_error(network, some, seed=0)["error"] == pytest.approx(MEASURED[name], abs=0.001)
+        assert evaluate.classification_error(network, some)["error"] == pytest.approx(MEASURED[name], abs=0.001)

@@ -68,6 +68,19 @@ def test_the_same_seed_is_the_same_run_and_another_seed_another(tmp_path, monkey
     assert len(losses[0]) == 4 and not set(losses[0]) & set(losses[1])
 
 
+def test_the_time_of_training_goes_on_too(tmp_path):
+    """By it a run of minutes knows how far it is, and its next line of the log how long its updates took."""
+    of = trainer(tmp_path, minutes=2.0)
+    for _ in range(4):
+        of.update()
+    of.state.seconds = 90.0
+    of.save()
+    again = trainer(tmp_path, minutes=2.0)
+    again.restore(checkpoints.load(tmp_path))
+    assert (again.state.seconds, again.progress(), again.state.rows) == (90.0, 0.75, 4)
+    assert again.state.sums == of.state.sums and of.state.sums[0] > 0
+
+
 def test_a_second_interrupt_ends_the_run_at_once(tmp_path, monkeypatch):
     of = trainer(tmp_path)
 
@@ -168,12 +181,13 @@ def test_a_checkpoint_that_does_not_say_where_it_stands_is_refused(tmp_path, str
     wrongs = [("step", -1), ("step", "3"), ("step", 2.0), ("step", None), ("updates", True), ("skipped", math.nan)]
     wrongs += [("seconds", math.inf), ("seconds", None), ("seconds", -1.0), ("sums", None), ("sums", [1.0] * 5)]
     wrongs += [("glimpses", n) for n in (0, 2, 4, "3", True, 3.0, None)]  # 2: but the sums are of 3
+    wrongs += [("lines", n) for n in (-1, "3", 1.0, None)]
     wrongs += [("sums", [None] * 6), ("sums", {}), ("sums", [math.nan] * 6), ("rows", -1), ("rows", 1.5)]
     of = trainer(tmp_path)
     for name, value in wrongs:
         with pytest.raises(UserError, match="cannot be trained further"):
             of.restore(dataclasses.replace(checkpoint, state=checkpoint.state | {name: value}))
-    for name in checkpoint.state.keys() - {"glimpses"}:  # which older checkpoints lack
+    for name in checkpoint.state.keys() - {"glimpses", "lines"}:  # which older checkpoints lack
         with pytest.raises(UserError, match="cannot be trained further"):
             of.restore(dataclasses.replace(checkpoint, state={k: v for k, v in checkpoint.state.items() if k != name}))
     with pytest.raises(UserError, match="parameters only"):
@@ -190,7 +204,8 @@ def test_data_that_are_made_anew_at_every_draw_are_the_same_after_a_stop(tmp_pat
         def __len__(self):
             return 20
 
-        def batch(self, indices, rng):
+        def batch(self, indices, rng=None):
+            rng = rng or np.random.default_rng(0)
             return rng.random((len(indices), 1, 4, 3), np.float32)
 
     def make(folder):

@@ -17,8 +17,10 @@ from minidraw.data import Dataset, Images
 from minidraw.errors import UserError
 from minidraw.model.draw import DRAW
 from minidraw.presets import Experiment, TrainConfig
+from minidraw.streams import Purpose, stream
 from minidraw.training import checkpoints
 from minidraw.training.measure import bound_terms
+from minidraw.training.telling import prospect
 from minidraw.training.trainer import Trainer
 
 pytestmark = pytest.mark.usefixtures("small_strokes")
@@ -144,7 +146,7 @@ def test_validation_uses_the_averaged_parameters_and_puts_the_others_back(tmp_pa
     bound = of.validate()["validation_loss"]
     assert (of.model.flat_params == before).all() and (before != of.adam.average).any()
     of.model.flat_params[:] = of.adam.average
-    rng = minidraw.training.step.stream(0, minidraw.training.step.VALIDATION)
+    rng = stream(0, Purpose.VALIDATION)
     assert sum(term.mean() for term in bound_terms(of.model, of.data.valid, 13, rng)) == bound
     assert metrics(tmp_path)[-1]["validation_images"] == 13
 
@@ -261,7 +263,7 @@ def test_it_is_told_how_long_a_run_takes_once_that_is_known(tmp_path, monkeypatc
     )
     of = trainer(tmp_path, minutes=2.0)
     of.state.seconds = 90.0
-    assert "for 2 minutes, about 30 s of training from update 0 on" in of.prospect(0, 60.0)
+    assert "for 2 minutes, about 30 s of training from update 0 on" in prospect(of, 0, 60.0)
 
 
 def test_the_loss_of_a_log_line_is_the_mean_of_the_steps_since_the_last(tmp_path, monkeypatch):
