@@ -1,10 +1,11 @@
 """What the command lines share: one line for a mistake, options that several of them have, and pictures to files."""
 
 import argparse
-import contextlib
 import io
 import os
+import shlex
 import sys
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
@@ -17,7 +18,7 @@ from .data.folder.options import PREFIX, parse
 from .data.folder.preparation import Preparation
 from .data.images import renumbered, spread
 from .data.summary import difference, fingerprint, lines, summarize
-from .errors import LONGEST, UserError, one_line
+from .errors import LONGEST, Stderr, UserError, harmless, one_line, reason
 from .model.config import DRAWConfig
 from .model.draw import DRAW, Drawing
 from .model.ram import RAM, RAMConfig
@@ -127,35 +128,46 @@ def load_data(options: argparse.Namespace, checkpoint: Checkpoint, tell: bool = 
     Where the images are not those that it was trained on, that is said on stderr; with `tell`, also what they are.
     """
     train, shape = checkpoint.experiment.train, checkpoint.experiment.model.image_shape
-    data = load_known(options.data, train.data, options.data_dir, train.seed, shape)
+    data = load_known(options.data, train.data, options.data_dir, train.seed, shape, checkpoint.data)
     if tuple(data.test.shape) != shape:
         raise UserError(
             f"the images of {data.name} are {tuple(data.test.shape)}, but this network is for {shape}; "
             "choose another --data or checkpoint"
         )
-    recorded = checkpoint.data.get("fingerprint", {})
+    recorded = checkpoint.data.get("fingerprint") or {}
     if recorded or tell:
         summary = summarize(data)
         told = lines(summary) if tell else []
         if differs := difference(recorded, fingerprint(summary)):
-            told.append(f"note: {data.name} is not what this network was trained on: {differs}")
+            told.append(one_line(f"note: {data.name} is not what this network was trained on: {differs}", LONGEST))
         sys.stderr.write("".join(f"{line}\n" for line in told))
     classes = checkpoint.data.get("classes")
     return renumbered(data, tuple(classes)) if classes and checkpoint.experiment.network == RAM.name else data
 
 
 def load_known(
-    given: str | None, recorded: str, data_dir: str | None, seed: int, shape: tuple[int, int, int] | None = None
+    given: str | None,
+    recorded: str,
+    data_dir: str | None,
+    seed: int,
+    shape: tuple[int, int, int] | None = None,
+    known_by: dict | None = None,
 ) -> Dataset:
     """Return the data set that is given, or else the recorded one, for a network of images of `shape` if that is known.
 
-    Raises UserError where it is not to be found.
+    A file may name any folder: a recorded one is read only if somebody has named it here before, when it held what the
+    file says in `known_by` (Checkpoint.data). Raises UserError where it is not, or is not to be found.
     """
     if given is None and not data_sets.is_known(recorded):
         raise UserError(f"this run is of {recorded!r}, data that a program gave it: name a data set with --data")
-    if given is None and recorded.startswith(PREFIX) and not parse(recorded)[0].exists():
-        way = f"{PREFIX}PATH{parse(recorded)[1].text()}"
-        raise UserError(f"this run is of {recorded}, which is not there any more: say where it is, --data '{way}'")
+    if given is None and recorded.startswith(PREFIX):
+        if not data_sets.is_remembered(recorded, ((known_by or {}).get("fingerprint") or {}).get("sha256", "")):
+            plain = one_line(recorded) == recorded  # or what is shown is not what there is, perhaps half a quotation
+            way = f"add --data {shlex.quote(recorded)}" if plain else f"name the folder yourself, --data {PREFIX}PATH"
+            raise UserError(f"this run is of images that nobody has named on this computer yet: to use them, {way}")
+        if not parse(recorded)[0].exists():
+            way = shlex.quote(f"{PREFIX}PATH{parse(recorded)[1].text()}")
+            raise UserError(f"this run is of {recorded}, which is not there any more: say where it is, --data {way}")
     return data_sets.load(given or recorded, data_dir, seed=seed, shape=shape)
 
 
@@ -176,13 +188,13 @@ def given_images(options: argparse.Namespace, checkpoint: Checkpoint, network: D
             else:
                 image, done = read_picture(path, network.config.image_shape, draws_on_black(network))
             images.append(image)
-            notes += [f"{path}: {done}\n"] if done else []
+            notes += [f"{harmless(path)}: {done}\n"] if done else []
         sys.stderr.write("".join(notes))
         return np.stack(images)
     split = load_data(options, checkpoint).test
     if (chosen := options.n or min(count, len(split))) > len(split):
         raise UserError(f"-n {chosen} is more than the {len(split)} images of the test set")
-    return split.batch(spread(chosen, split), np.random.default_rng([options.seed, 1]))
+    return split.batch(spread(chosen, split))
 
 
 def size(options: argparse.Namespace, drawings: int, config: DRAWConfig | RAMConfig, beside: bool = False) -> Size:
@@ -197,31 +209,40 @@ def check_out(options: argparse.Namespace, size: Size) -> None:
 
 def write_drawing(options: argparse.Namespace, drawing: Drawing, originals: np.ndarray | None = None) -> None:
     """Write a drawing, beside its `originals` (n, C, H, W) if there are any, as the options say; tell what was made."""
+    if not np.isfinite(drawing.frames).all():
+        raise UserError("this network's numbers overflow, so that nothing can be seen of it; choose another checkpoint")
     names = ("plain", "strip", "columns", "scale", "fps", "latents")
     look = {name: getattr(options, name) for name in names}
     print(saving.save(drawing, options.out, originals=originals, boxes=not options.no_boxes, **look))
 
 
 def _tell(line: str) -> None:
-    with contextlib.suppress(OSError):  # there may be no room for it
-        print(line, file=sys.stderr)
+    print(line, file=sys.stderr)
 
 
 def _open_streams() -> None:
-    """Let the standard streams be there even if the process was started without, and take any character."""
+    """Let the standard streams be there even if the process was started without, and take any character.
+
+    What is told on stderr is lost if nobody takes it, and nothing else: see Stderr.
+    """
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):  # in the order of their numbers
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, mode))
     if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
         sys.stdout.reconfigure(errors="backslashreplace")  # a terminal of 1980 has no ±
+    if not isinstance(sys.stderr, Stderr):
+        sys.stderr = Stderr(sys.stderr)
 
 
 def run(main: Callable[[list[str]], int | None], arguments: list[str] | None = None) -> NoReturn:
     """Run a command line's `main` and end the process: status 0, or 2 after one line that tells a user's mistake."""
     _open_streams()
+    if arguments is None and not sys.warnoptions:
+        warnings.simplefilter("ignore")  # the libraries': they are for programmers
     try:
         try:
-            status = main(sys.argv[1:] if arguments is None else arguments)
+            with np.errstate(all="ignore"):  # what is not finite shows in what comes of it
+                status = main(sys.argv[1:] if arguments is None else arguments)
         finally:  # also after --help, which ends the process
             sys.stdout.flush()
     except (UserError, WorkerDied) as mistake:
@@ -237,7 +258,7 @@ def run(main: Callable[[list[str]], int | None], arguments: list[str] | None = N
         if isinstance(problem, BrokenPipeError):  # whoever read our output has stopped reading
             status = 1
         else:
-            _tell(f"error: {problem.filename or 'standard output'}: {problem.strerror}")
+            _tell(f"error: {one_line(problem.filename or 'standard output', LONGEST)}: {reason(problem)}")
             status = 2
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # or Python would complain at its end
     sys.exit(status)

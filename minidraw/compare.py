@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from .cli import Parser, filled, run
-from .errors import UserError
+from .errors import UserError, harmless
 from .files import write_atomic
 from .pages.comparison import comparison
 from .pages.report import page
@@ -29,7 +29,7 @@ def main(arguments: list[str]) -> int:
         raise UserError(f"--out is a page: let it end in .html, not {options.out}")
     runs = [Run(Path(folder)) for folder in options.runs]
     write_atomic(options.out, page(f"{len(runs)} runs", comparison(runs)))
-    print(options.out)
+    print(harmless(options.out))
     return 0
 
 

@@ -5,7 +5,7 @@ import sys
 from typing import Any
 
 from .cli import Parser, load_data, run, whole
-from .errors import UserError
+from .errors import UserError, one_line
 from .model.ram import RAM
 from .training import checkpoints, confusion
 from .training.measure import classification_error, importance_weighted_bound, variational_bound, yardsticks
@@ -40,9 +40,9 @@ def main(arguments: list[str]) -> int:
     if isinstance(network, RAM):
         if options.samples > 1:
             raise UserError("--samples is for networks that draw; this checkpoint is of a classifier")
-        results |= classification_error(network, split, options.seed, data.classes)
+        results |= classification_error(network, split, data.classes)
     else:
-        results |= variational_bound(network, split, options.seed) | yardsticks(data.train, split, options.seed)
+        results |= variational_bound(network, split, options.seed) | yardsticks(data.train, split)
         if options.samples > 1:
             results |= importance_weighted_bound(network, split, options.samples, options.seed)
     print(json.dumps(results) if options.json else report(results))
@@ -55,16 +55,16 @@ def report(results: dict) -> str:
     def number(name: str, error: str) -> str:
         return f"{results[name]:.2f}" + ("" if results[error] is None else f" ± {results[error]:.2f}")
 
+    name = one_line(results["data"])
     if "error" in results:
         line = (
-            f"{results['split']} set of {results['data']}, {results['images']} images: "
+            f"{results['split']} set of {name}, {results['images']} images: "
             f"error {100 * results['error']:.2f} ± {100 * (results['error_error'] or 0):.2f} % "
             f"({results['wrong']} wrong), cross entropy {number('cross_entropy', 'cross_entropy_error')} nats per image"
         )
         return "\n".join([line, *confusion.words(results["confusion"], results["classes"])])
     lines = [
-        f"upper bounds on -log P(x) in nats per image, {results['split']} set of {results['data']}, "
-        f"{results['images']} images:",
+        f"upper bounds on -log P(x) in nats per image, {results['split']} set of {name}, {results['images']} images:",
         f"variational bound: {number('bound', 'bound_error')} "
         f"(reconstruction {results['reconstruction']:.2f} + latent {results['latent']:.2f})",
     ]

@@ -23,7 +23,7 @@ import numpy as np
 from .cli import Parser, filled, load_data, run, whole
 from .data import Dataset
 from .data.images import spread
-from .errors import UserError
+from .errors import UserError, harmless
 from .model.draw import DRAW
 from .model.ram import RAM
 from .pages import curves, metrics
@@ -98,14 +98,13 @@ def drawings(options: argparse.Namespace, network: DRAW, data: Dataset, folder: 
     windows = drawing.write and drawing.write.some(few)
     strip = filmstrip(shown(drawing).frames[:, few], write=windows, scale=size.scale())
     write_png(folder / "sequence.png", strip)
-    rng = np.random.default_rng(options.seed)
-    write_png(folder / "seen.png", redrawn(network, data.test.batch(spread(STRIPS, data.test), rng), rng))
+    write_png(folder / "seen.png", redrawn(network, data.test.batch(spread(STRIPS, data.test)), options.seed))
     return [folder / name for name in ("sheet.png", "sequence.png", "seen.png")]
 
 
 def classified(options: argparse.Namespace, network: RAM, data: Dataset, folder: Path) -> list[Path]:
     """Write the pictures of a classifier and return their paths."""
-    moving, still, note = looks(network, data.test, np.random.default_rng(options.seed))
+    moving, still, note = looks(network, data.test)
     write_gif(folder / "seen.gif", moving, fps=LOOKS_PER_SECOND)
     write_png(folder / "seen.png", still, note)
     return [folder / "seen.gif", folder / "seen.png"]
@@ -124,7 +123,7 @@ def main(arguments: list[str]) -> int:
         made = classified(options, network, data, folder)
     else:
         made = drawings(options, cast(DRAW, network), data, folder)
-    print("\n".join(map(str, made)))
+    print("\n".join(map(harmless, made)))
     path = Path(options.checkpoint)
     lines, damaged = metrics.read((path if path.is_dir() else path.parent) / "metrics.jsonl")
     if damaged:
@@ -134,7 +133,7 @@ def main(arguments: list[str]) -> int:
     except UserError as problem:
         print(f"curves are left out: {problem}", file=sys.stderr)
     else:
-        print("\n".join(map(str, made)))
+        print("\n".join(map(harmless, made)))
     return 0
 
 

@@ -13,6 +13,7 @@ from .cli import Parser, check_out, drawing_network, given_images, run, size, wh
 from .model.draw import draw_noise
 from .model.latent import between
 from .pictures import arrays, saving
+from .streams import Purpose, stream
 from .training import checkpoints
 
 COUNT = 5  # images to pass through where none are given
@@ -50,7 +51,7 @@ def main(arguments: list[str]) -> int:
     else:
         check_out(options, size(options, count, config))
     network = drawing_network(options, checkpoint)
-    rng = np.random.default_rng([options.seed, 0])
+    rng = stream(options.seed, Purpose.BETWEEN)
     if options.images or options.test or options.data or options.data_dir:
         images = given_images(options, checkpoint, network, COUNT)
         z = network.encode(

@@ -18,6 +18,7 @@ from .model.ram import RAMConfig
 
 LARGEST_MODEL = 1 << 28  # parameters
 MOST_GLIMPSES = 1 << 16
+MOST_UPDATES, LONGEST = 1 << 52, 1e9  # updates, and minutes or epochs, of a run
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,9 +52,13 @@ class TrainConfig:
                 raise UserError(f"{field.name} must be of type {field.type.__name__}, not {value!r}")
             if field.type is int and value < (least := int(field.name in COUNTS)):
                 raise UserError(f"{field.name} must be {least} or more, not {value}")
+            if field.type is int and field.name != "seed" and value > MOST_UPDATES:
+                raise UserError(f"{field.name} must be {MOST_UPDATES:,} or less, not {value}")
             if field.type is float and not 0 <= value < float("inf"):
                 raise UserError(f"{field.name} must be a finite number of 0 or more, not {value}")
             object.__setattr__(self, field.name, field.type(value))
+        if self.minutes > LONGEST:
+            raise UserError(f"minutes must be {LONGEST:.0e} or less, not {self.minutes}")
         for name in ("beta1", "beta2", "averaging"):
             if getattr(self, name) >= 1:
                 raise UserError(f"{name} must be below 1, not {getattr(self, name)}")
@@ -133,7 +138,8 @@ _PAPER = Experiment(DRAWConfig(), TrainConfig())  # binarized MNIST with attenti
 _GROWING = {"glimpse_warmup": 0.5}  # from 16 of 64 glimpses on; why only here: docs/speed.md
 
 PRESETS = {
-    # The paper's own sizes: many hours on a CPU.
+    # The paper's own sizes: many hours on a CPU. Ours are all settings of TrainConfig (learning rate, warm-up, decay,
+    # batch, clipping, averaging, growing glimpses), the sizes of networks without attention, and RAM's learned h0.
     "mnist": _PAPER.replace(**_GROWING),
     "mnist-noattn": _PAPER.replace(read_size=None, write_size=None),
     "two-digits": _PAPER.replace(data="two_digits", image_shape=(1, 60, 60), **_GROWING),

@@ -1,9 +1,6 @@
 """python -m minidraw.reconstruct CHECKPOINT [IMAGE ...]: show where a network looks at an image, and redraws it."""
 
-import numpy as np
-
 from .cli import Parser, check_out, drawing_network, given_images, run, size, whole, write_drawing
-from .model.draw import draw_noise
 from .pictures.sheets import READING_WORD, WRITING_WORD
 from .training import checkpoints
 
@@ -30,8 +27,7 @@ def main(arguments: list[str]) -> int:
     check_out(options, size(options, count, checkpoint.experiment.model, beside=True))
     network = drawing_network(options, checkpoint)
     images = given_images(options, checkpoint, network, COUNT)
-    noise = draw_noise(network.config, len(images), np.random.default_rng([options.seed, 0]))
-    write_drawing(options, network.redraw(images, noise), originals=images)
+    write_drawing(options, network.redraw(images, seed=options.seed), originals=images)
     return 0
 
 

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from .cli import Parser, load_data, run
+from .errors import harmless
 from .pages.report import write_report
 from .training import checkpoints
 from .training.record import DATA, show_images
@@ -24,14 +25,14 @@ def main(arguments: list[str]) -> int:
     options = parser().parse_args(arguments)
     folder = Path(options.run)
     if options.draw:
-        checkpoint = checkpoints.load(folder / "checkpoint.npz")
+        checkpoint = checkpoints.load_run(folder)
         data = load_data(options, checkpoint)
         task = task_for(checkpoint.network(options.backend, options.threads), data)
         seed, step = checkpoint.experiment.train.seed, checkpoint.state.get("step", 0)
         task.pictures(folder, seed, step, thorough=True)
         show_images(folder / DATA, data.train)
     write_report(folder)
-    print(folder / "report.html")
+    print(harmless(folder / "report.html"))
     return 0
 
 

@@ -1,11 +1,10 @@
 """Several runs on one page: curves over each other, settings that differ, drawings side by side."""
 
-import html
-
+from ..errors import harmless
 from . import curves, svg
 from .curves import MINUTES, UPDATES, Chart
 from .pictures import LARGEST_PICTURE, picture
-from .report import results, setting
+from .report import results, setting, text
 from .run import Run
 
 FIRST = {  # of the numbers that both training and validation give: the one on which runs are compared
@@ -20,7 +19,7 @@ NAME, RUN = 128, (100, 320)  # pixels: a table's first column, the least and the
 def names(runs: list[Run]) -> list[str]:
     """Return what to call runs: the folder's name, the whole path where two share a name."""
     short = [one.name for one in runs]
-    return [name if short.count(name) == 1 else str(one.folder) for name, one in zip(short, runs, strict=True)]
+    return [harmless(name if short.count(name) == 1 else one.folder) for name, one in zip(short, runs, strict=True)]
 
 
 def comparison(runs: list[Run]) -> str:
@@ -28,7 +27,7 @@ def comparison(runs: list[Run]) -> str:
     called = names(runs)
     figures = "".join(map(svg.lines, overlaid(runs, called)))
     return (
-        f"<header><h1>{len(runs)} runs</h1><p>{html.escape(', '.join(called))}</p></header><main>"
+        f"<header><h1>{len(runs)} runs</h1><p>{text(', '.join(called))}</p></header><main>"
         f"<h2>Last numbers</h2>{last_numbers(runs, called)}"
         f'<h2>Pictures</h2><section class="pictures">{pictures(runs, called)}</section>'
         f"<h2>Settings that differ</h2>{differing(runs, called)}"
@@ -63,9 +62,9 @@ def overlaid(runs: list[Run], called: list[str]) -> list[Chart]:
 
 def table(called: list[str], rows: dict[str, list[str]]) -> str:
     """Return a table as HTML: a column a run, below what it is called, and a row for each name in `rows`."""
-    head = "".join(f'<th scope="col">{html.escape(name)}</th>' for name in called)
+    head = "".join(f'<th scope="col">{text(name)}</th>' for name in called)
     lines = [
-        f'<tr><th scope="row">{html.escape(name)}</th>{"".join(f"<td>{html.escape(cell)}</td>" for cell in row)}</tr>'
+        f'<tr><th scope="row">{text(name)}</th>{"".join(f"<td>{text(cell)}</td>" for cell in row)}</tr>'
         for name, row in rows.items()
     ]
     least, most = NAME + RUN[0] * len(called), NAME + RUN[1] * len(called)
@@ -101,7 +100,7 @@ def pictures(runs: list[Run], called: list[str]) -> str:
     """Return what the runs draw, or how they look, side by side; of many runs each has less of the page."""
     most = 2 * LARGEST_PICTURE // max(2, len(runs))
     shown = [
-        picture(one, "samples.gif", (html.escape(name), "", ""), most, beside=False)
+        picture(one, "samples.gif", (text(name), "", ""), most, beside=False)
         for one, name in zip(runs, called, strict=True)
     ]
     return "".join(shown) or "<p>None yet.</p>"

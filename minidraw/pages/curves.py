@@ -160,7 +160,11 @@ def charts(lines: list[dict], network: str, across: str = UPDATES, cost_only: bo
 
 def heat(lines: list[dict]) -> Heat | None:
     """Return the KL of every glimpse over updates, or None where there is none, as of a classifier."""
-    rows = [(line["step"], line["latent_per_step"]) for line in lines if isinstance(line.get("latent_per_step"), list)]
+    rows = [
+        (float(line["step"]), line["latent_per_step"])
+        for line in lines
+        if isinstance(line.get("latent_per_step"), list)
+    ]
     rows = [(step, nats) for step, nats in rows if nats]
     if not rows:
         return None
@@ -171,5 +175,5 @@ def heat(lines: list[dict]) -> Heat | None:
     for column, begin, end in zip(values, [0, *ends[:-1]], ends, strict=True):
         bundle = nats[begin:end] or nats[begin - 1 : begin]  # where there is no line, the one before
         taken = min(map(len, bundle))
-        column[:taken] = np.mean([one[:taken] for one in bundle], axis=0)
+        column[:taken] = np.mean([one[:taken] for one in bundle], axis=0, dtype=np.float64)
     return Heat(values.T, steps[0], steps[-1])

@@ -16,14 +16,16 @@ import math
 import os
 import time
 import weakref
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from ..errors import UserError
-from ..files import write_atomic
+from ..errors import UserError, reason
+from ..files import read_regular, write_atomic
+from ..presets import MOST_GLIMPSES
 
 LARGEST = 1e100  # no run comes near it; numbers below it can be drawn
+MOST, LONGEST = 512 << 20, 1 << 20  # bytes of a metrics.jsonl, and of a line of it
 
 
 def read(path: Path) -> tuple[list[dict], int]:
@@ -33,62 +35,114 @@ def read(path: Path) -> tuple[list[dict], int]:
     numbers that were not finite are null in the file and left out here.
     Raises UserError for a file that cannot be read; one that is not there has no lines.
     """
+    whole, damaged = [], 0
+    for line in io.BytesIO(content(path)):  # one at a time: there may be hundreds of millions of nothing
+        values = _parsed(line)
+        if values is None:
+            damaged += 1
+        else:
+            whole.append(values)
+    return whole, damaged
+
+
+def content(path: Path) -> bytes:
+    """Return what is in a metrics.jsonl, nothing where there is none. Raises UserError as `read` does."""
     try:
-        content = Path(path).read_bytes() if os.path.lexists(path) else b""
+        return read_regular(path, MOST) if os.path.lexists(path) else b""
     except OSError as problem:
-        raise UserError(f"cannot read {path}: {problem.strerror}") from None
-    lines = [_parsed(line) for line in content.splitlines()]
-    whole = [line for line in lines if line is not None]
-    return whole, len(lines) - len(whole)
+        raise UserError(f"cannot read {path}: {reason(problem)}") from None
 
 
 def _parsed(line: bytes) -> dict | None:
+    if len(line) > LONGEST:
+        return None
     try:
         values = {name: value for name, value in json.loads(line).items() if value is not None}
         numbers = [values["step"], values["seconds"]]
         for value in values.values():
-            numbers += value if isinstance(value, list) else [value]
+            numbers += value if isinstance(value, list) and len(value) <= MOST_GLIMPSES else [value]
         whole = all(type(number) in (int, float) and abs(number) < LARGEST for number in numbers)
     except (ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError):
         return None
     return values if whole else None
 
 
-class Log:
-    """Writes the numbers of a run into its folder, line by line. Raises UserError where that is impossible."""
+def at_once(name: str, write: Callable[[], None]) -> None:
+    """Write something; what is raised is not caught."""
+    write()
 
-    def __init__(self, folder: Path):
-        self.folder = Path(folder)
+
+class Log:
+    """Writes the numbers of a run into its folder, line by line. Raises UserError where that is impossible.
+
+    All is written by `attempt`, which is given the name of what is written and may catch what is raised. A line that
+    cannot be written waits for the next one, and the table is then made anew.
+    """
+
+    def __init__(self, folder: Path, attempt: Callable[[str, Callable[[], None]], Any] = at_once):
+        self.folder, self.attempt = Path(folder), attempt
         self.path, self.table = self.folder / "metrics.jsonl", self.folder / "metrics.csv"
-        self.columns: list[str] = []  # of the table, in the order in which they first came
+        self.waiting: list[bytes] = []  # lines that are not in the file yet
+        self.lines = 0  # so far, those that wait included
+        self.columns: list[str] = []  # of the table, in the order in which they first came; none: it is to be made anew
         self.events = Events(self.folder / "tensorboard")
 
     def start(self, step: int) -> None:
         """Go on from a step: drop the lines that are not whole or of a later one, and make the table anew."""
-        if self.path.exists():
-            kept = [line for line in self.path.read_bytes().splitlines(keepends=True) if is_past(line, step)]
+        if os.path.islink(self.events.folder):
+            raise UserError(f"{self.events.folder} is a link, and what is written there lands elsewhere: remove it")
+        if os.path.lexists(self.path):
+            kept = [line for line in content(self.path).splitlines(keepends=True) if is_past(line, step)]
             write_atomic(self.path, b"".join(kept))
-            self.write_table()
+            self.lines = len(kept)
+            self.attempt("metrics.csv", self.write_table)
         self.events.step = step
 
     def write(self, **values: Any) -> None:
         """Add a line; floats are rounded to six places, and null where not finite, for JSON has no NaN."""
         floats = {key: round(v, 6) if math.isfinite(v) else None for key, v in values.items() if isinstance(v, float)}
-        append(self.path, json.dumps(values | floats) + "\n")
+        self.waiting.append((json.dumps(values | floats) + "\n").encode())
+        self.lines += 1
+        self.attempt("metrics.jsonl", self.write_lines)
         values = {key: value for key, value in (values | floats).items() if value is not None}
-        row = cells(values)
-        if row.keys() <= set(self.columns):
-            append(self.table, as_csv(self.columns, [row]))
+        self.attempt("metrics.csv", lambda: self.write_row(cells(values)))
+        self.attempt("tensorboard", lambda: self.events.write(values))
+
+    def write_lines(self) -> None:
+        """Add the lines that wait to metrics.jsonl."""
+        if self.waiting:
+            append(self.path, b"".join(self.waiting))
+            self.waiting.clear()
+
+    def write_row(self, row: dict) -> None:
+        """Add a row to metrics.csv, or make it anew where it lacks a column or may lack a row."""
+        known, self.columns = self.columns, []
+        if row.keys() <= set(known):
+            append(self.table, as_csv(known, [row]).encode())
+            self.columns = known
         else:
             self.write_table()
-        self.events.write(values)
 
     def write_table(self) -> None:
         """Make metrics.csv from metrics.jsonl, with a column for every name in it."""
         rows = [cells(values) for values in read(self.path)[0]]
-        self.columns = list(dict.fromkeys(name for row in rows for name in row))
-        header = dict(zip(self.columns, self.columns, strict=True))
-        write_atomic(self.table, as_csv(self.columns, [header, *rows] if rows else []).encode())
+        columns = list(dict.fromkeys(name for row in rows for name in row))
+        header = dict(zip(columns, columns, strict=True))
+        write_atomic(self.table, as_csv(columns, [header, *rows] if rows else []).encode())
+        self.columns = [] if self.waiting else columns
+
+    def sync(self) -> None:
+        """Let the lines so far be on the disk, whatever happens to the machine."""
+        self.write_lines()
+        if self.path.exists():
+            with mistakes(self.path), open(self.path, "ab") as file:
+                os.fsync(file.fileno())
+
+    def end(self) -> None:
+        """Try once more to write what could not be written."""
+        self.attempt("metrics.jsonl", self.write_lines)
+        if self.lines and not self.columns:
+            self.attempt("metrics.csv", self.write_table)
 
 
 def is_past(line: bytes, step: int) -> bool:
@@ -99,13 +153,26 @@ def is_past(line: bytes, step: int) -> bool:
         return False
 
 
-def append(path: Path, text: str) -> None:
-    """Add text to the end of a file. Raises UserError where it cannot be written."""
+def append(path: Path, content: bytes) -> None:
+    """Add bytes to the end of a file, or nothing. Raises UserError where they cannot be written."""
+    with mistakes(path):
+        size = os.path.getsize(path) if path.exists() else 0
+        try:
+            with open(path, "ab") as file:
+                file.write(content)
+        except OSError:
+            with contextlib.suppress(OSError):
+                os.truncate(path, size)  # what there was room for
+            raise
+
+
+@contextlib.contextmanager
+def mistakes(path: Path) -> Iterator[None]:
+    """Within it a failing disk is a UserError."""
     try:
-        with open(path, "a", encoding="utf-8") as file:
-            file.write(text)
+        yield
     except OSError as problem:
-        raise UserError(f"cannot write {path}: {problem.strerror}") from None
+        raise UserError(f"cannot write {path}: {reason(problem)}") from None
 
 
 def cells(values: dict) -> dict:
@@ -131,7 +198,8 @@ class Events:
     """A file of TensorBoard's events, if tensorboardX is installed: numbers as scalars, a list as a histogram.
 
     Such a histogram has a bar for each number, at its place in the list. Everything is written at once and in this
-    thread: tensorboardX's own SummaryWriter would wait for ever once its thread has met a full disk.
+    thread: tensorboardX's own SummaryWriter would wait for ever once its thread has met a full disk. A file that could
+    not be written whole is not gone on with: `problem` is raised again.
     """
 
     def __init__(self, folder: Path):
@@ -139,6 +207,7 @@ class Events:
         self.file: Any = None
         self.tools: Any = None
         self.opened = False
+        self.problem: UserError | None = None
 
     def open(self) -> None:
         """Open a new file, which tells its readers to forget what earlier ones hold of the steps after `self.step`."""
@@ -148,15 +217,25 @@ class Events:
             self.tools = writer, _, proto = [importlib.import_module(f"tensorboardX.{name}") for name in names]
         except ImportError:
             return
-        with self.mistakes():
-            self.folder.mkdir(parents=True, exist_ok=True)
-            unique = f".{os.getpid()}.{self.step}"  # the rest of the name tells seconds, and a resumed run may be quick
-            self.file = writer.EventsWriter(str(self.folder / "events"), unique)
-        weakref.finalize(self, self.file.close)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        unique = f".{os.getpid()}.{self.step}"  # the rest of the name tells seconds, and a resumed run may be quick
+        self.file = writer.EventsWriter(str(self.folder / "events"), unique)
+        weakref.finalize(self, _close, self.file)
         self.add(proto.Event(session_log=proto.SessionLog(status=proto.SessionLog.START)), self.step + 1)
 
     def write(self, values: dict) -> None:
         """Add the numbers of a line."""
+        try:
+            if self.problem:
+                raise self.problem
+            with mistakes(self.folder):
+                self.write_event(values)
+        except UserError as problem:
+            self.problem = problem
+            raise
+
+    def write_event(self, values: dict) -> None:
+        """Add the numbers of a line to the file, which is opened for the first."""
         if not self.opened:
             self.open()
         if self.file is not None:
@@ -175,14 +254,10 @@ class Events:
     def add(self, event, step: int) -> None:
         """Write one event."""
         event.step, event.wall_time = step, time.time()
-        with self.mistakes():
-            self.file.write_event(event)
-            self.file.flush()
+        self.file.write_event(event)
+        self.file.flush()
 
-    @contextlib.contextmanager
-    def mistakes(self):
-        """Within it a failing disk is a UserError."""
-        try:
-            yield
-        except OSError as problem:
-            raise UserError(f"cannot write into {self.folder}: {problem.strerror}") from None
+
+def _close(file: Any) -> None:
+    with contextlib.suppress(OSError):
+        file.close()

@@ -4,6 +4,7 @@ A picture above LARGEST_PICTURE, as a GIF of large colour images is, comes onto 
 cells as fit, or, where that cannot be, for samples.gif the still samples.png. The page says so and names the file.
 """
 
+import contextlib
 import html
 import io
 import os
@@ -13,14 +14,18 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageSequence
 
-from ..errors import UserError
+from ..data.folder.opening import opened, quiet
+from ..errors import LONGEST, harmless, one_line, reason
+from ..files import read_regular
 from ..pictures.sheets import BAND, READING_WORD, WRITING_WORD
-from ..pictures.sizes import GAP
+from ..pictures.sizes import GAP, MOST_PIXELS
 from ..pictures.writers import read_note, write_gif
 from .run import Run
 from .svg import data_uri
 
 LARGEST_PICTURE = 6 << 20  # bytes; of a larger one a part is on the page, and all of it beside the page
+LARGEST_FILE = 1 << 28  # bytes; one that is larger still is not looked at
+BEGINNINGS = {b"\x89PNG": "png", b"GIF8": "gif"}  # of the bytes of what may stand on a page
 INK = "On a black or white ground only what was written shows, as ink"  # see pictures/ink.py
 STILL = {"samples.gif": "samples.png"}  # what shows the same without moving
 
@@ -62,30 +67,27 @@ def picture(run: Run, name: str, words: Words, most: int | None = None, beside: 
     words: title, caption and class, HTML; most: bytes that it may have on the page (None: LARGEST_PICTURE); beside: is
     the page in the same folder?
     """
-    content, most = read(run.folder / name), LARGEST_PICTURE if most is None else most
-    if content is None:
-        return ""
+    most = LARGEST_PICTURE if most is None else most
     title, shows, kind = words
-    note, left_out = read_note(content), ""
+    shown, left_out, note = None, "", ""
+    try:
+        shown = content = read_regular(run.folder / name, LARGEST_FILE)
+    except FileNotFoundError:
+        return ""
+    except OSError as problem:
+        left_out = f"<p>{name} cannot be read: {html.escape(reason(problem))}.</p>"
+    else:
+        note = one_line(read_note(content), LONGEST)
+        if len(content) > most:
+            shown, part = in_part(run, name, content, most)
+            file = f'<a href="{name}">{name}</a>' if beside else html.escape(harmless(run.folder / name))
+            left_out = f"<p>{part}: {file} is {len(content) / 1e6:.1f} MB, too large for this page.</p>"
+        elif content[:4] not in BEGINNINGS:
+            shown, left_out = None, f"<p>{name} is no picture.</p>"
     shows = f"{shows} {html.escape(note[:1].upper() + note[1:])}{'.' if note else ''}"
-    shown: bytes | None = content
-    if len(content) > most:
-        shown, part = in_part(run, name, content, most)
-        file = f'<a href="{name}">{name}</a>' if beside else html.escape(str(run.folder / name))
-        left_out = f"<p>{part}: {file} is {len(content) / 1e6:.1f} MB, too large for this page.</p>"
-    image = ""
-    if shown is not None:
-        image = f'<img alt="{title}" src="{data_uri(shown, "gif" if shown.startswith(b"GIF") else "png")}">'
+    image = "" if shown is None else f'<img alt="{title}" src="{data_uri(shown, BEGINNINGS[shown[:4]])}">'
     caption = f"<figcaption><h3>{title}</h3><p>{shows.strip()}</p>{left_out}</figcaption>"
     return f'<figure class="{kind}">{caption}{image}</figure>'
-
-
-def read(path: Path) -> bytes | None:
-    """Return what is in a file, None where it cannot be read."""
-    try:
-        return path.read_bytes()
-    except OSError:
-        return None
 
 
 def in_part(run: Run, name: str, content: bytes, most: int) -> tuple[bytes | None, str]:
@@ -94,8 +96,11 @@ def in_part(run: Run, name: str, content: bytes, most: int) -> tuple[bytes | Non
     if (found := first_rows_of(run.folder / name, content, shape, most)) is not None:
         rows, all_rows, part = found
         return part, f"The first {rows} of {all_rows} rows" if rows > 1 else f"The first of {all_rows} rows"
-    still = read(run.folder / STILL[name]) if name in STILL else None
-    if still is not None and len(still) > most:
+    still: bytes | None = None
+    if name in STILL:
+        with contextlib.suppress(OSError):
+            still = read_regular(run.folder / STILL[name], LARGEST_FILE)
+    if still is not None and (len(still) > most or still[:4] not in BEGINNINGS):
         still = found[2] if (found := first_rows_of(run.folder / STILL[name], still, shape, most)) else None
     return still, "Not here" if still is None else "Here it stands still"
 
@@ -123,7 +128,7 @@ def first_rows(content: bytes, shape: object, most: int) -> Part | None:
     """
     try:
         _, H, _ = map(int, shape)  # type: ignore[call-overload]  # whatever config.json says
-        with Image.open(io.BytesIO(content)) as whole:
+        with quiet(), opened(io.BytesIO(content), ("PNG", "GIF")) as whole:
             if (found := grid(np.asarray(whole.convert("RGB")), H)) is None:
                 return None
             top, rows, pitch = found
@@ -133,9 +138,7 @@ def first_rows(content: bytes, shape: object, most: int) -> Part | None:
                 if len(part) <= most:
                     return fit, rows, part
                 fit = min(fit - 1, fit * most // len(part))
-    except (ValueError, TypeError, OSError, SyntaxError, EOFError, UserError):
-        return None  # a damaged file, or no shape
-    except (Image.DecompressionBombError, MemoryError):
+    except Exception:  # of no shape, or of a damaged file, which makes Pillow raise nearly anything
         return None
     return None
 
@@ -167,6 +170,8 @@ def cut(whole: Image.Image, height: int) -> bytes:
     frames, milliseconds = [], []
     for frame in ImageSequence.Iterator(whole):
         frames.append(np.asarray(frame.convert("RGB").crop(box)))
+        if len(frames) * whole.width * height > MOST_PIXELS:
+            raise ValueError("no minidraw writes as many")
         milliseconds.append(frame.info.get("duration") or 100)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "part.gif"

@@ -5,10 +5,12 @@ by the run or after it. The look is page.css, the little that moves is page.js; 
 """
 
 import html
+import math
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
+from ..errors import harmless
 from ..files import write_atomic
 from ..presets import seconds_left
 from . import curves, svg
@@ -35,14 +37,14 @@ def write_report(folder: Path, running: bool = False) -> None:
 def page(title: str, body: str, again: bool = False) -> bytes:
     """Return a whole page; `again`: it loads itself anew every half a minute."""
     style, script = ((HERE / f"page.{kind}").read_text(encoding="utf-8") for kind in ("css", "js"))
-    text = (
+    whole = (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         '<meta name="color-scheme" content="light dark">'
-        f"<title>{html.escape(title)} · minidraw</title><style>{style}</style></head>\n"
+        f"<title>{text(title)} · minidraw</title><style>{style}</style></head>\n"
         f"<body{' data-again' if again else ''}>{body}<script>{script}</script></body></html>\n"
     )
-    return text.encode(errors="replace")  # a folder's name may hold what is no character
+    return whole.encode(errors="replace")
 
 
 def report(run: Run, running: bool) -> str:
@@ -53,15 +55,20 @@ def report(run: Run, running: bool) -> str:
     none = "" if run.lines else '<p class="none">Not a line of metrics.jsonl yet.</p>'
     more = (svg.heat(heat) if heat else "") + "".join(charts[2:])
     return (
-        f"<header><h1>{html.escape(run.name)}</h1>{state(run, running)}</header><main>"
+        f"<header><h1>{text(run.name)}</h1>{state(run, running)}</header><main>"
         f'<section class="tiles">{tiles(run)}</section>'
         f'<section class="charts{" first" if shown else ""}">{"".join([*shown[:1], *charts[:2]])}{none}</section>'
         f'<p class="equation">{OBJECTIVE.get(run.network, "")}</p>'
         f'<section class="charts">{more}</section><section class="pictures">{"".join(shown[1:])}</section>'
         f"<section><h2>Settings</h2>{command(run)}"
-        f"<p>Data: {html.escape(run.note)}</p>{images(run)}{settings(run)}</section>"
+        f"<p>Data: {text(run.note)}</p>{images(run)}{settings(run)}</section>"
         f"</main><footer>{'; '.join(remarks(run))}</footer>"
     )
+
+
+def text(words: object) -> str:
+    """Return what a file or a name says as HTML: never markup, and no character that turns or hides others."""
+    return html.escape(harmless(words))
 
 
 def state(run: Run, running: bool) -> str:
@@ -69,7 +76,8 @@ def state(run: Run, running: bool) -> str:
     word = "finished" if run.progress >= 1 else "running" if running else "not finished"
     now = datetime.now(timezone.utc)
     when = f'<time datetime="{now.isoformat(timespec="seconds")}">{now:%Y-%m-%d %H:%M} UTC</time>'
-    words = f"{100 * run.progress:.0f} % of {planned(run)}"
+    percent = math.floor(100 * run.progress)  # 100 is the end
+    words = f"{percent} % of {planned(run)}"
     if 0 < run.progress < 1:
         left = run.seconds_planned - run.seconds
         if not run.seconds_planned:
@@ -77,28 +85,34 @@ def state(run: Run, running: bool) -> str:
         words += f", about {duration(left)} of training left"
     return (
         f'<p class="state {word.split()[0]}"><b>{word}</b> {words}; written {when}</p>'
-        f'<progress value="{run.progress:.4f}" max="1">{100 * run.progress:.0f} %</progress>'
+        f'<progress value="{run.progress:.4f}" max="1">{percent} %</progress>'
     )
 
 
 def planned(run: Run) -> str:
     """Return how long a run is to be."""
-    return duration(run.seconds_planned) if run.seconds_planned else f"{run.steps:,.0f} updates"
+    return duration(run.seconds_planned) if run.seconds_planned else counted(run.steps, "update")
 
 
 def duration(seconds: float) -> str:
     """Return a time in the units that suit it.
 
-    >>> [duration(s) for s in (12, 100, 4000, 90_000)]
-    ['12 s', '1.7 minutes', '67 minutes', '25 hours']
+    >>> [duration(s) for s in (12, 59.6, 100, 4000, 7199, 90_000)]
+    ['12 s', '1.0 minutes', '1.7 minutes', '67 minutes', '2.0 hours', '25 hours']
     """
-    if seconds < 60:
+    if round(seconds) < 60:
         return f"{seconds:.0f} s"
-    return (
-        f"{seconds / 60:.{1 if seconds < 600 else 0}f} minutes"
-        if seconds < 7200
-        else f"{seconds / 3600:.{1 if seconds < 36000 else 0}f} hours"
-    )
+    size, unit = (seconds / 60, "minutes") if round(seconds / 60) < 120 else (seconds / 3600, "hours")
+    return f"{size:.{1 if size < 9.95 else 0}f} {unit}"
+
+
+def counted(number: float, what: str) -> str:
+    """Return a number of things.
+
+    >>> counted(1, "update"), counted(2500, "update")
+    ('1 update', '2,500 updates')
+    """
+    return f"{number:,.0f} {what}{'s' * (number != 1)}"
 
 
 RESULTS = {  # number of metrics.jsonl: what it is, its unit, digits, factor
@@ -140,20 +154,19 @@ def command(run: Run) -> str:
     if not (line := run.command()):
         return "<p>A program made this run, of data that no command can name.</p>"
     start = ", but for its start, a network that a program gave" * (run.init == IN_MEMORY)
-    return f"<p>This command makes the run{start}:</p><pre>{html.escape(line)}</pre>"
+    return f"<p>This command makes the run{start}:</p><pre>{text(line)}</pre>"
 
 
 def images(run: Run) -> str:
     """Return what the run has seen of its data as a list; nothing for a run that kept no record of it."""
-    items = "".join(f"<li>{html.escape(line)}</li>" for line in run.images)
+    items = "".join(f"<li>{text(line)}</li>" for line in run.images)
     return f"<ul>{items}</ul>" if items else ""
 
 
 def settings(run: Run) -> str:
     """Return the settings as a list."""
     pairs = "".join(
-        f"<div><dt>{html.escape(name)}</dt><dd>{html.escape(setting(value))}</dd></div>"
-        for name, value in run.settings().items()
+        f"<div><dt>{text(name)}</dt><dd>{text(setting(value))}</dd></div>" for name, value in run.settings().items()
     )
     return f"<dl>{pairs}</dl>"
 
@@ -177,5 +190,5 @@ def remarks(run: Run) -> list[str]:
     if run.damaged:
         words.append(f"{run.damaged:,} lines of metrics.jsonl could not be read and are left out")
     if skipped := run.last("skipped"):
-        words.append(f"{skipped:,.0f} updates were skipped because their gradient was not finite")
+        words.append(f"{skipped:,.0f} updates were skipped because their loss or gradient was not finite")
     return words

@@ -6,10 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from ..data import is_known, summary
-from ..errors import UserError
+from ..errors import UserError, one_line, reason
+from ..files import read_regular
 from ..presets import MOST_GLIMPSES, PRESETS
 from . import metrics
 
+LARGEST = 1 << 20  # bytes of a config.json
 IN_MEMORY = "a network in memory"  # what a run's config.json says of a start that a program gave
 
 
@@ -20,7 +22,7 @@ class Run:
         self.folder = Path(folder)
         path = self.folder / "config.json"
         try:
-            config = json.loads(path.read_bytes())
+            config = json.loads(read_regular(path, LARGEST))
             self.network, self.model, self.train = str(config["network"]), dict(config["model"]), dict(config["train"])
             self.note, self.steps = str(config["data"]), float(self.train["steps"])
             self.init = str(config.get("init", ""))  # what network it starts from, "": none
@@ -34,10 +36,10 @@ class Run:
                 raise ValueError("a setting is neither a number nor a text nor a list of such")
         except OSError as problem:
             raise UserError(
-                f"there is no run in {folder} ({path.name}: {problem.strerror}); python -m minidraw.train makes one"
+                f"there is no run in {folder} ({path.name}: {reason(problem)}); python -m minidraw.train makes one"
             ) from None
         except (ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError) as problem:
-            raise UserError(f"cannot understand {path}: {' '.join(str(problem).split())[:200]}") from None
+            raise UserError(f"cannot understand {path}: {one_line(problem)}") from None
         self.lines, self.damaged = metrics.read(self.folder / "metrics.jsonl")
         self.name = self.folder.resolve().name
         last = self.lines[-1] if self.lines else {}

@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import UserError
-from ..files import write_atomic
+from ..files import npz, write_atomic
 from ..model.draw import Drawing
 
 ENDINGS = (".npy", ".npz")
@@ -54,12 +54,12 @@ def write_arrays(
 
     The file appears whole or not at all, and nothing in it is pickled. Raises UserError where it cannot be written.
     """
-    named, content = by_name(drawing, originals), io.BytesIO()
+    named = by_name(drawing, originals)
     if Path(path).suffix.lower() == ".npz":
-        np.savez(content, **named)
+        write_atomic(path, npz(named))
     else:
-        name = "latents" if latents else "frames"
+        name, content = "latents" if latents else "frames", io.BytesIO()
         named = {name: named[name]}
         np.save(content, named[name], allow_pickle=False)
-    write_atomic(path, content.getbuffer())
+        write_atomic(path, content.getbuffer())
     return ", ".join(f"{name} {array.shape}" for name, array in named.items())

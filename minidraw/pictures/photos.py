@@ -5,7 +5,6 @@ edges become grey by that, and put into 28x28 with its centre of mass in the mid
 """
 
 import contextlib
-import warnings
 from collections.abc import Iterator
 
 import numpy as np
@@ -13,14 +12,12 @@ import scipy  # what is used of it is imported then: it takes a third of a comma
 from PIL import Image
 
 from ..backend import to_host
-from ..data.folder.listing import formats
+from ..data.folder.opening import opened, quiet
 from ..data.folder.preparation import Preparation, flat, ground_for, light_seen
 from ..errors import UserError, reason
-from ..files import is_endless
 from ..model.draw import DRAW
 
 BLACK = -2.2  # logit of 0.1
-MOST_PIXELS = 64_000_000  # of a picture given; unpacked it takes four bytes each
 
 DIGITS = (1, 28, 28)  # images in which a figure is placed as in MNIST
 BOX = 20  # pixels of an image that a figure's longer side takes
@@ -50,7 +47,7 @@ def read_picture(path: str, shape: tuple[int, int, int], on_black: bool) -> tupl
     """Return a picture file as an image (C, H, W) in [0, 1], and in a few words what was done to it ("": nothing much).
 
     The aspect is kept, the rest has the colour of the picture's border. With `on_black` a dark figure on a light ground
-    is inverted. Raises UserError where the file is missing, no picture, or larger than MOST_PIXELS.
+    is inverted. Raises UserError where the file is missing, no picture, or too large.
     """
     C, H, W = shape
     if C not in (1, 3):
@@ -172,13 +169,8 @@ def open_picture(path: str, mode: str) -> Image.Image:
 @contextlib.contextmanager
 def _opened(path: str) -> Iterator[Image.Image]:
     """Open a picture; whatever goes wrong with it, there or in the body, is a UserError that names it."""
-    if is_endless(path):
-        raise UserError(f"cannot read the picture {path}: it is no file; save the picture as one first")
     try:
-        with warnings.catch_warnings(), Image.open(path, formats=tuple(formats())) as picture:
-            warnings.simplefilter("ignore")
-            if picture.width * picture.height > MOST_PIXELS:
-                raise UserError(f"it has {picture.width}x{picture.height} pixels; make it smaller first")
+        with quiet(), opened(path) as picture:
             yield picture
     except Exception as problem:  # Pillow's decoders raise whatever comes to them
         raise UserError(f"cannot read the picture {path}: {reason(problem)}") from None

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from ..backend import as_array
-from ..errors import UserError
+from ..errors import UserError, harmless
 from ..files import write_atomic
 from ..model.config import is_count
 from ..model.draw import Drawing
@@ -176,4 +176,5 @@ def _any_of(endings: Sequence[str]) -> str:
 
 
 def _line(path: str | os.PathLike, what: str, words: str = "") -> str:
-    return f"{os.fspath(path)}: {what}, {os.path.getsize(path) / 1e6:.2f} MB" + (f"; {words}" if words else "")
+    size = f"{os.path.getsize(path) / 1e6:.2f} MB"
+    return f"{harmless(os.fspath(path))}: {what}, {size}" + (f"; {words}" if words else "")

@@ -20,6 +20,7 @@ import numpy as np
 from PIL import Image, features
 from PIL.PngImagePlugin import PngInfo
 
+from ..data.folder.opening import opened, quiet
 from ..errors import UserError, reason
 from ..files import write_atomic
 from .sheets import BACKGROUND, NOT_A_NUMBER, READING, WRITING
@@ -131,11 +132,10 @@ def write_png(path: str | os.PathLike, image: np.ndarray, note: str = "") -> Non
 
 def read_note(png: bytes) -> str:
     """Return the note in a PNG's bytes, "" where there is none or they are no picture."""
-    try:
-        with Image.open(io.BytesIO(png)) as picture:
-            return str(picture.info.get(NOTE, ""))
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
-        return ""
+    # A damaged one makes Pillow raise nearly anything.
+    with contextlib.suppress(Exception), quiet(), opened(io.BytesIO(png), ("PNG",)) as picture:
+        return str(picture.info.get(NOTE, ""))
+    return ""
 
 
 def check_pace(kind: str, fps: Any, hold: Any) -> None:

@@ -9,8 +9,8 @@ from minidraw.__main__ import COMMANDS
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "minidraw"
 # A module imports from its own wing and from those before it.
-WINGS = ("errors", "files", "cuda", "backend", "parallel", "data", "model", "presets", "pictures", "pages", "training")
-WINGS += ("cli", "commands")
+WINGS = ("errors", "files", "streams", "cuda", "backend", "parallel", "data", "model", "presets", "pictures", "pages")
+WINGS += ("training", "cli", "commands")
 # But for these, which import when they are called: a network saves itself, and a drawing too.
 UPWARDS = {("model.network", "training.checkpoints"), ("model.draw", "pictures.saving")}
 MATHEMATICS = ("attention", "lstm", "latent", "likelihood", "recurrence")

@@ -18,7 +18,8 @@ from minidraw.pages.report import write_report
 from minidraw.pages.run import Run
 from minidraw.pictures.writers import read_note, write_png
 from minidraw.presets import PRESETS
-from minidraw.training import record, tasks
+from minidraw.training import checkpoints, record, tasks
+from minidraw.training.keeping import complain
 
 pytestmark = pytest.mark.usefixtures("small_strokes")
 
@@ -243,19 +244,19 @@ def test_a_failing_report_costs_a_run_nothing_and_is_told(tmp_path, monkeypatch,
 
     monkeypatch.setattr(record, "write_report", broken)
     of = trainer(tmp_path / "run", steps=25)
+    assert of.run()
     with pytest.raises(ZeroDivisionError):  # at the end, where nothing is lost by it
-        of.run()
+        complain(of)
     err = capsys.readouterr().err
     assert "no report: a bug; the run goes on" in err and of.state.step == 25
     assert {"checkpoint.npz", "samples.gif", "metrics.csv"} <= set(os.listdir(tmp_path / "run"))
     monkeypatch.undo()
-    (tmp_path / "full" / "report.html").mkdir(parents=True)
-    arguments = options(25, tmp_path / "full")
     monkeypatch.setattr("minidraw.data.strokes.STROKES", (45, 20, 30))
-    assert run("train", *arguments) == 2
+    (tmp_path / "run" / "report.html").mkdir()
+    assert run("train", *options(35, tmp_path / "run"), "--resume") == 2
     err = capsys.readouterr().err
     assert err.splitlines()[-1].startswith("error: cannot write") and "the run goes on" in err
-    assert (tmp_path / "full" / "checkpoint.npz").exists()
+    assert checkpoints.load(tmp_path / "run").state["step"] == 35
 
 
 def test_reports_take_a_small_share_of_a_runs_time(tmp_path, monkeypatch):

@@ -121,6 +121,27 @@ def test_every_glimpse_and_image_has_the_box_of_its_own():
     assert not painted(drawn[T], WRITING).any()
 
 
+def test_both_boxes_are_those_of_their_own_glimpse_wherever_they_are_drawn():
+    frames, dots = np.zeros((T, n, 1, H, W), np.float32), {}
+    for name, row in (("write", 1.0), ("read", 4.0)):  # x = 2 + t, y = 1 + i or, of reading, 4 + i
+        centre = np.stack(np.broadcast_arrays(2.0 + np.arange(T)[:, None], row + np.arange(n)), axis=-1)
+        dots[name] = windows(side=1e-6)._replace(centre=centre)
+    strip = filmstrip(frames, **dots, steps=[3, 0, 2], numbers=False)
+    pairs = sequence_frames(frames, **dots, originals=frames[0], columns=1)
+    for i in range(n):
+        for k, t in enumerate((3, 0, 2)):
+            pair = cell(pairs[t], 18, 54, i)
+            both = cell(strip, 18, 27, i, k)
+            for place, colour, row in (
+                (both, WRITING, 1),
+                (both, READING, 4),
+                (pair[:, 27:], WRITING, 1),
+                (pair[:, :27], READING, 4),
+            ):
+                y, x = np.nonzero(painted(place, colour))
+                assert (x.mean(), y.mean()) == (3 * (t + 1) + 1, 3 * (row - 1 + i) + 1)
+
+
 def test_boxes_of_writing_and_reading_are_both_seen():
     frames = np.zeros((T, n, 1, H, W), np.float32)
     picture = sequence_frames(frames, write=windows((5, 3), 2), read=windows((5, 3), 4))[0]

@@ -99,6 +99,12 @@ def test_no_frame_is_shorter_than_browsers_play(tmp_path):
     assert read_gif(tmp_path / "a.gif")[1] == [20] * T
 
 
+@pytest.mark.parametrize("fps, each", [(15, 70), (30, 30), (7, 140), (0.5, 2000)])
+def test_a_gif_has_the_nearest_pace_that_there_is(tmp_path, fps, each):
+    writers.write_gif(tmp_path / "a.gif", sequence_frames(growing()), fps=fps, hold=3)
+    assert read_gif(tmp_path / "a.gif")[1] == [each] * (T - 1) + [3000]
+
+
 def test_one_frame_is_a_gif_too(tmp_path):
     for frames in (growing(T=1), growing(T=1).repeat(T, axis=0)):
         writers.write_gif(tmp_path / "a.gif", sequence_frames(frames))
