@@ -98,6 +98,8 @@ class Stderr:
             return otherwise
 
     def __getattr__(self, name: str) -> Any:
+        if name == "_stream":  # of one that is being copied
+            raise AttributeError(name)
         return getattr(sys.stderr if self._stream is None else self._stream, name)
 
 

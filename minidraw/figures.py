@@ -56,7 +56,7 @@ def plots(lines: list[dict], network: str, folder: Path) -> list[Path]:
 
     Raises UserError without matplotlib, or if the lines hold nothing of training yet.
     """
-    if not any("loss" in line for line in lines):
+    if not any(isinstance(line.get("loss"), int | float) for line in lines):
         raise UserError("metrics.jsonl has no line of training yet")
     try:
         matplotlib = importlib.import_module("matplotlib")

@@ -79,7 +79,8 @@ def whole(path: str | os.PathLike, private: bool = False) -> Iterator[BinaryIO]:
             file.close()  # what is open has a fixed name there
         os.replace(unfinished, path)
     finally:
-        file.close()
+        with contextlib.suppress(OSError):  # what could not be written is tried again by it
+            file.close()
         with contextlib.suppress(OSError):
             unfinished.unlink(missing_ok=True)
     with contextlib.suppress(OSError):  # Windows opens no folders
@@ -116,12 +117,16 @@ def lock(file: IO) -> bool | None:
 
 def open_own(path: Path) -> IO[bytes]:
     """Open a file to read and write, made where there is none; raise OSError for a link and what is no file."""
-    kinds = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
-    file = open(path, "rb+", opener=lambda name, flags: os.open(name, flags | os.O_CREAT | kinds, 0o666))
-    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-        file.close()
+    return open(path, "rb+", opener=lambda name, flags: own(name, flags | os.O_CREAT))
+
+
+def own(name: str, flags: int) -> int:
+    """Open a file for `open`, as its `opener`; raise OSError for a link and what is no file, which may never answer."""
+    number = os.open(name, flags | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0), 0o666)
+    if not stat.S_ISREG(os.fstat(number).st_mode):
+        os.close(number)
         raise OSError(errno.EINVAL, "it is no file")
-    return file
+    return number
 
 
 def is_there(file: IO, path: Path) -> bool:
@@ -130,11 +135,15 @@ def is_there(file: IO, path: Path) -> bool:
 
 
 def let_go(file: IO, path: Path) -> None:
-    """Remove the file of a lock: before it is let go, or else two could hold files of that name."""
-    with contextlib.suppress(OSError):  # Windows removes no open file, and so, below, none that another one has open
-        path.unlink()
+    """Remove the file of a lock: before it is let go, or else two could hold files of that name.
+
+    One of that name which is another's by now, since the folder has been moved, stays.
+    """
+    if mine := is_there(file, path):
+        with contextlib.suppress(OSError):  # Windows removes no open file, so, below, none of another one
+            path.unlink()
     file.close()
-    if os.name == "nt":
+    if mine and os.name == "nt":
         with contextlib.suppress(OSError):
             path.unlink()
 
@@ -154,7 +163,7 @@ def is_private(paths: Iterable[Path]) -> bool:
     return not all(folder.stat().st_mode & stat.S_IXOTH for folder in folders)
 
 
-def open_regular(path: str | os.PathLike, linked: bool = True) -> BinaryIO:
+def open_regular(path: str | os.PathLike, linked: bool = False) -> BinaryIO:
     """Open a file to read its bytes. Raises OSError for what is none, as a pipe is, and, unless `linked`, for a link.
 
     What lies in a folder from elsewhere is not to be linked: it would name any file of whoever reads it.
@@ -186,9 +195,14 @@ def read_regular(path: str | os.PathLike, most: int, linked: bool = False) -> by
 def remove_unfinished(paths: Iterable[Path]) -> None:
     """Remove what a process that was killed inside `write_atomic` left beside any of `paths`; others still write."""
     for path in paths:
-        for unfinished in path.parent.glob(f"{glob.escape(_beginning(path))}*.tmp"):
-            with contextlib.suppress(OSError):
-                with open_own(unfinished) as file:
-                    alone = lock(file)
-                if time.time() - unfinished.stat().st_mtime > ABANDONED if alone is None else alone:
-                    unfinished.unlink()
+        remove_left(path.parent.glob(f"{glob.escape(_beginning(path))}*.tmp"))
+
+
+def remove_left(files: Iterable[Path]) -> None:
+    """Remove those unfinished `files` of `whole` that nobody writes any more."""
+    for path in files:
+        with contextlib.suppress(OSError):
+            with open_own(path) as file:
+                alone = lock(file)
+            if time.time() - path.stat().st_mtime > ABANDONED if alone is None else alone:
+                path.unlink()

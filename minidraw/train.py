@@ -110,7 +110,8 @@ def train(options: argparse.Namespace, ranks: Ranks, locks: contextlib.ExitStack
         print(f"validation {trainer.validation}, {done}, {trainer.state.seconds / 60:.1f} minutes")
     else:
         print(f"this run is complete already ({done}); to go on, give it more --steps or --minutes")
-    print(harmless(f"pictures: {folder / 'samples.gif'}; all about it: {folder / 'report.html'}"))
+    if not {"pictures", "report"} & trainer.record.failed.keys():
+        print(harmless(f"pictures: {folder / 'samples.gif'}; all about it: {folder / 'report.html'}"))
     complain(trainer)
     return 0
 

@@ -44,7 +44,7 @@ def _verify() -> int:
         again = f"DAMAGED, {fault}; delete it, and it is made or downloaded again"
         print(f"{harmless(path)}: {words.get(fault) or again}")
         damaged += bool(fault)
-    print(f"{folder}: {f'{damaged} damaged' if damaged else 'nothing is damaged'}")
+    print(f"{harmless(folder)}: {f'{damaged} damaged' if damaged else 'nothing is damaged'}")
     return int(damaged > 0)
 
 

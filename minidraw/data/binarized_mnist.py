@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..errors import UserError
+from ..files import open_regular
 from .images import Dataset, Images
 from .official import File, keep, remember, seen, stamp
 from .places import Places
@@ -111,9 +112,9 @@ def _from_npz(contents: dict[str, bytes], spec: Spec) -> np.ndarray:
 def _read_cache(places: Places, spec: Spec) -> np.ndarray | None:
     """Return the packed bits (n, bytes) from the cache, or None where they are absent or damaged."""
     shape = (sum(spec.rows), -(-math.prod(spec.shape) // 8))
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError), open_regular(places.cache / BITS, linked=True) as file:
         # Bare bytes: with the hash below there is nothing for a file header to add, or to get wrong.
-        bits = np.fromfile(places.cache / BITS, np.uint8, count=math.prod(shape))
+        bits = np.fromfile(file, np.uint8, count=math.prod(shape))
         if hashlib.sha256(bits).hexdigest() == spec.sha256:
             return bits.reshape(shape)
     return None

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from ..errors import STDERR, UserError, one_line
+from ..files import own
 from .locks import alone
 from .official import File, check, contents, keep, read
 
@@ -74,6 +75,8 @@ def _first(
         part = unfinished(path) if held else path.parent / f".{path.name}.{secrets.token_hex(4)}.part"
         try:
             folder.mkdir(parents=True, exist_ok=True)
+            for link in filter(os.path.islink, (part, _beside(part))):
+                os.unlink(link)  # or what it leads to would be written to
             accepted = _obtain(part, url, file, zipped, accept)
             os.replace(part, path)
             _beside(part).unlink(missing_ok=True)
@@ -124,8 +127,9 @@ def _receive(part: Path, url: str, file: File, zipped: bool, start: int) -> None
         got, whole = start, False
         try:
             # A bar on a terminal only, a log would fill with them.
-            bar = tqdm.tqdm(total=size, initial=start, unit="B", unit_scale=True, leave=False, disable=None)
-            with bar, open(target, "ab" if start else "wb") as out:
+            options = {"unit": "B", "unit_scale": True, "leave": False, "disable": None, "file": STDERR}
+            bar = tqdm.tqdm(total=size, initial=start, **options)
+            with bar, open(target, "ab" if start else "wb", opener=own) as out:
                 for chunk in chunks:
                     if got + len(chunk) > most:
                         length = None  # not to be kept

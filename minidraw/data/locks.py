@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from ..errors import STDERR
+from ..errors import STDERR, harmless
 from ..files import is_there, let_go, lock, open_own
 
 PAUSE = 0.2  # seconds between two looks at a lock that somebody else holds
@@ -35,7 +35,7 @@ def alone(path: Path) -> Iterator[Turn]:
         place.parent.mkdir(parents=True, exist_ok=True)
         while not (file := _taken(place)):
             if not waited:
-                print(f"waiting for another process, which is at {path}", file=STDERR)
+                print(f"waiting for another process, which is at {harmless(path)}", file=STDERR)
             waited = True
             time.sleep(PAUSE)
     try:

@@ -15,10 +15,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import UserError, one_line, reason
-from ..files import write_atomic
+from ..files import read_regular, write_atomic
 
 CHUNK = 1 << 20  # bytes read at once
 VERIFIED = "verified.json"  # in a data set's cache: the stamps of the files that were found right
+MOST_SEEN = 1 << 20  # bytes of it
 
 
 @dataclass(frozen=True)
@@ -124,8 +125,8 @@ def remember(stamps: list[list], cache: Path) -> None:
 
 
 def _verified(cache: Path) -> list[list]:
-    with contextlib.suppress(OSError, ValueError):
-        stamps = json.loads((cache / VERIFIED).read_text())
+    with contextlib.suppress(OSError, ValueError, RecursionError):
+        stamps = json.loads(read_regular(cache / VERIFIED, MOST_SEEN, linked=True))
         if isinstance(stamps, list):
             return [one for one in stamps if isinstance(one, list) and len(one) == 3]
     return []

@@ -7,7 +7,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..errors import STDERR, UserError
+from ..errors import STDERR, UserError, harmless
 from .download import fetch
 from .official import File, read
 
@@ -112,5 +112,5 @@ def without_home() -> Path:
         own = False
     if not own:  # somebody else has made it
         path = Path(tempfile.mkdtemp(prefix="minidraw-"))
-    print(f"there is no home folder, so the cache is {path}; MINIDRAW_CACHE names another", file=STDERR)
+    print(f"there is no home folder, so the cache is {harmless(path)}; MINIDRAW_CACHE names another", file=STDERR)
     return path

@@ -10,7 +10,6 @@ import hashlib
 import json
 import math
 import shutil
-import time
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -19,8 +18,8 @@ from typing import BinaryIO
 
 import numpy as np
 
-from ..errors import STDERR, UserError, one_line, reason
-from ..files import is_private, whole
+from ..errors import STDERR, UserError, harmless, one_line, reason
+from ..files import is_private, open_regular, remove_left, whole
 from .download import download, unfinished
 from .locks import alone
 from .official import CHUNK, File, is_official, not_official, remember, seen, stamp
@@ -29,7 +28,6 @@ from .places import Places
 MOST_TOLD = 16 << 20  # bytes of what is said behind an array
 ABOUT, DIGEST = "about", "array sha256"  # keys, beside those of a source
 SMALL = 64 << 20  # bytes of an array that is verified at every start, in less than a tenth of a second
-ABANDONED = 600  # seconds without a byte after which an unfinished file counts as left behind
 # What is made of a file: the number of rows, and then blocks of them, (first row, uint8 (k, *row)), in any order.
 Maker = Callable[[Path], tuple[int, Iterator[tuple[int, np.ndarray]]]]
 
@@ -112,7 +110,7 @@ def read_with(path: Path, source: dict, row: tuple[int, ...] | None = None) -> t
     known = array.nbytes > SMALL and seen([stamp(path)], path.parent)
     if digest and not known:  # else an older version wrote it
         if hashlib.sha256(array).hexdigest() != digest:
-            print(f"{path}, in the cache, is damaged; it is made again", file=STDERR)
+            print(f"{harmless(path)}, in the cache, is damaged; it is made again", file=STDERR)
             return None
         _enter(path, array.nbytes)
     return array, about
@@ -134,7 +132,7 @@ def fault(path: Path) -> str | None:
 def _parsed(path: Path) -> tuple[np.ndarray, dict] | None:
     """Return the array in `path`, memory-mapped, and all that is said behind it; None where that is nothing whole."""
     # Exception: a damaged header makes NumPy raise nearly anything, and warn.
-    with contextlib.suppress(Exception), warnings.catch_warnings(), open(path, "rb") as file:
+    with contextlib.suppress(Exception), warnings.catch_warnings(), open_regular(path, linked=True) as file:
         warnings.simplefilter("error")
         np.lib.format.read_magic(file)
         shape, _, dtype = np.lib.format.read_array_header_1_0(file)
@@ -170,7 +168,7 @@ def write(
     size, rows = math.prod(row), 0
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        _remove_abandoned(path.parent)
+        remove_left(path.parent.glob(".*.npy.*.tmp"))
         if (free := shutil.disk_usage(path.parent).free) < n * size:
             raise UserError(
                 f"{path.parent} has room for {free / 1e9:.1f} GB, not for the {n * size / 1e9:.1f} GB of {path.name}; "
@@ -228,7 +226,7 @@ def _obtain(places: Places, file: File, held: bool) -> Path:
         try:
             if is_official(path, file, places.cache, own=False):
                 return path
-            problem = f"{path}, in the cache, is not the official {file.name}; delete it"
+            problem = f"{harmless(path)}, in the cache, is not the official {file.name}; delete it"
         except UserError as error:
             problem = str(error)
         if not places.download:
@@ -239,11 +237,3 @@ def _obtain(places: Places, file: File, held: bool) -> Path:
     except UserError as error:
         again = "; the same command goes on" * unfinished(path).exists()
         raise UserError(places.by_hand(((file,),), {}, [f"{error}{again}"])) from error
-
-
-def _remove_abandoned(folder: Path) -> None:
-    """Remove what a preparation left that was killed: a file under way is written to all the time."""
-    for path in folder.glob(".*.npy.*.tmp"):
-        with contextlib.suppress(OSError):
-            if time.time() - path.stat().st_mtime > ABANDONED:
-                path.unlink()

@@ -16,6 +16,7 @@ from .official import CHUNK
 
 SMALL = 64 << 20  # bytes of a member that are held in memory; a larger one is in a nameless temporary file
 DENSEST = 20  # times as many bytes as the archive has may such a larger one have
+DENSEST_OF_ALL = 1032  # times as many bytes as a gzip file are what it can hold
 HEADERS = 1 << 20  # bytes of headers that a member may have: its name, and what else tarfile holds in memory
 
 
@@ -37,6 +38,8 @@ def members(path: Path, most: Callable[[str], int]) -> Iterator[tuple[str, Binar
                     allowed = min(most(member.name), room) if member.isfile() else 0
                     if member.size > allowed > 0:
                         raise UserError(f"{path} holds {member.name!r} of {member.size} bytes, more than {allowed}")
+                    if member.size > DENSEST_OF_ALL * path.stat().st_size:  # tarfile would look for its end for ever
+                        raise UserError(f"{path} holds {member.name!r} of {member.size} bytes, more than it can")
                     if allowed:
                         with io.BytesIO() if member.size <= SMALL else tempfile.TemporaryFile() as content:
                             shutil.copyfileobj(archive.extractfile(member), content, CHUNK)

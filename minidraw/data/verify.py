@@ -1,10 +1,12 @@
 """Everything in the cache, read through and compared with its checksums; nothing is deleted, or made again."""
 
 import hashlib
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 from ..errors import UserError, reason
+from ..files import read_regular
 from . import binarized_mnist, cifar10, mnist, prepared, svhn, svhn_cropped
 from .official import VERIFIED, check
 
@@ -18,8 +20,13 @@ def verify(cache: Path) -> Iterator[tuple[Path, str | None]]:
 
     What is hidden is under way. Raises UserError where the folder cannot be read.
     """
+
+    def refuse(error: OSError) -> None:
+        raise error
+
     try:
-        paths = sorted(path for path in cache.rglob("*") if path.is_file()) if cache.exists() else []
+        found = os.walk(cache, onerror=refuse) if cache.exists() else ()
+        paths = sorted(path for where, _, names in found for path in map(Path(where).joinpath, names) if path.is_file())
     except OSError as error:
         raise UserError(f"cannot read {cache}: {reason(error)}; MINIDRAW_CACHE names the folder") from error
     for path in paths:
@@ -35,8 +42,8 @@ def _fault(path: Path) -> str | None:
     if path.suffix == ".npy":
         return prepared.fault(path)
     if path.name == binarized_mnist.BITS:
-        right = hashlib.sha256(path.read_bytes()).hexdigest() == binarized_mnist.OFFICIAL.sha256
-        return "" if right else "its SHA-256 is another one"
+        digest = hashlib.sha256(read_regular(path, 1 << 24, linked=True)).hexdigest()
+        return "" if digest == binarized_mnist.OFFICIAL.sha256 else "its SHA-256 is another one"
     if file := FILES.get(path.name) or FILES.get(path.name.removesuffix(".gz")):
         check(path, file)
         return ""

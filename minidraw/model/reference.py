@@ -27,7 +27,7 @@ def filters(p, name, h_dec, N, H, W, np=numpy):
     """Return F_X (B, N, W), F_Y (B, N, H) and the intensity gamma (B,) that h_dec (B, D) asks for."""
     out = np.dot(h_dec, p[name + ".W"]) + p[name + ".b"]  # eq. 21, (B, 5)
     g_X, g_Y, *logs = np.transpose(out)  # (B,) each
-    log_variance, log_delta, log_gamma = (np.clip(log, -LOG_LIMIT, LOG_LIMIT) for log in logs)  # not in print
+    log_variance, log_delta, log_gamma = (np.clip(v, -LOG_LIMIT, LOG_LIMIT) for v in logs)  # not in print
     g_X = (W + 1) / 2 * (g_X + 1)  # eq. 22
     g_Y = (H + 1) / 2 * (g_Y + 1)  # eq. 23
     delta = (max(H, W) - 1) / (N - 1) * np.exp(log_delta)  # eq. 24

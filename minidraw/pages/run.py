@@ -1,6 +1,7 @@
 """A run as its folder tells it, and the command that makes it."""
 
 import json
+import math
 import shlex
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from ..files import read_regular
 from ..presets import MOST_GLIMPSES, PRESETS
 from . import metrics
 
-LARGEST = 1 << 20  # bytes of a config.json
+LARGEST_CONFIG = 1 << 20  # bytes of a config.json
 IN_MEMORY = "a network in memory"  # what a run's config.json says of a start that a program gave
 
 
@@ -22,7 +23,7 @@ class Run:
         self.folder = Path(folder)
         path = self.folder / "config.json"
         try:
-            config = json.loads(read_regular(path, LARGEST))
+            config = json.loads(read_regular(path, LARGEST_CONFIG))
             self.network, self.model, self.train = str(config["network"]), dict(config["model"]), dict(config["train"])
             self.note, self.steps = str(config["data"]), float(self.train["steps"])
             self.init = str(config.get("init", ""))  # what network it starts from, "": none
@@ -30,6 +31,8 @@ class Run:
             self.seconds_planned = 60 * float(self.train["minutes"])
             growth = [float(self.train.get(name, 0)) for name in ("glimpse_start", "glimpse_warmup")]
             self.glimpses, self.growth = int(self.model["glimpses"]), growth
+            if not (math.isfinite(self.steps) and math.isfinite(self.seconds_planned)):
+                raise ValueError(f"there cannot be {self.steps:g} updates, {self.seconds_planned:g} seconds of them")
             if not 1 <= self.glimpses <= MOST_GLIMPSES or not (growth[1] == 0 or 0 < min(growth) <= max(growth) <= 1):
                 raise ValueError(f"there cannot be {self.glimpses} glimpses, growing by {growth}")
             if not all(is_plain(value) for value in self.settings().values()):

@@ -198,7 +198,9 @@ def _unname_memory() -> None:
 
     MPICH does that at its end, and leaves the files where it has none, as after a mistake.
     """
-    with contextlib.suppress(OSError):  # there is no /proc, or another rank was the first
-        maps = Path("/proc/self/maps").read_text()
-        for path in set(re.findall(r" (/dev/shm/mpich_shm_\S+)$", maps, re.MULTILINE)):
+    maps = ""
+    with contextlib.suppress(OSError):  # there is no /proc
+        maps = Path("/proc/self/maps").read_text(errors="replace")
+    for path in set(re.findall(r" (/dev/shm/mpich_shm_\S+)$", maps, re.MULTILINE)):
+        with contextlib.suppress(OSError):  # another rank was the first
             os.remove(path)

@@ -11,15 +11,13 @@ import dataclasses
 import json
 import os
 import re
-import sys
 import warnings
 import zipfile
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from ..backend import module_name, to_host
+from ..backend import to_host
 from ..data.folder.parts import SPLITS
 from ..data.folder.preparation import Preparation
 from ..errors import UserError, nearest, one_line, reason
@@ -64,20 +62,6 @@ class Checkpoint:
     def glimpses(self) -> int:
         """Return how many glimpses the run has come to: all, unless it still grows them."""
         return self.state.get("glimpses", self.experiment.model.glimpses)
-
-
-def machine(run: Any) -> dict[str, Any]:
-    """Return all that a trainer's numbers depend on, in their last bits, besides its settings and data."""
-    (backend, precision), model = module_name(run.model.xp), run.model
-    shards = {"threads": model.threads} if backend == "numpy" else {"precision": precision}
-    version = sys.modules[__name__.partition(".")[0]].__version__
-    return shards | {
-        "ranks": run.ranks.size,
-        "backend": backend,
-        "dtype": model.dtype.name,
-        "numpy": np.__version__,
-        "minidraw": version,
-    }
 
 
 def save(path: Path, checkpoint: Checkpoint) -> None:

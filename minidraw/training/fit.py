@@ -81,7 +81,7 @@ def fit(
             done = counted(trainer.state.step, "step")
             trainer.say(f"this run is complete already ({done}); to go on, give it more steps or minutes")
         complete = trainer.run()
-    for name, problem in trainer.record.attempt.failed.items():  # no reason not to return the network
+    for name, problem in trainer.record.failed.items():  # no reason not to return the network
         warnings.warn(f"the run's {name} could not be written: {reason(problem)}", RuntimeWarning, stacklevel=2)
     if not complete:
         given = {"preset": preset, "init": init}

@@ -11,7 +11,7 @@ from typing import Any
 
 from ..errors import UserError
 from ..files import is_address, read_regular
-from ..pages.run import LARGEST, plain
+from ..pages.run import LARGEST_CONFIG, plain
 from ..presets import Experiment
 from .record import FILES
 
@@ -55,7 +55,7 @@ def check_free(folder: Path, resume: str, other: str) -> None:
 def recorded(folder: Path) -> dict[str, Any] | None:
     """Return the settings of network and training in a run's config.json, by name; None where it is none of a run."""
     try:
-        config = json.loads(read_regular(folder / "config.json", LARGEST, linked=True))
+        config = json.loads(read_regular(folder / "config.json", LARGEST_CONFIG))
         return dict(config["model"]) | dict(config["train"]) if isinstance(config["network"], str) else None
     except (OSError, ValueError, LookupError, TypeError, RecursionError):
         return None

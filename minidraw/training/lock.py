@@ -8,7 +8,6 @@ import contextlib
 import os
 import socket
 import time
-import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO
@@ -18,7 +17,7 @@ from ..files import is_there, let_go, lock, open_own
 
 NAME = ".lock"
 MARK = "minidraw run: "  # what is ours begins so
-_held: "weakref.WeakSet[IO[bytes]]" = weakref.WeakSet()
+_held: "dict[Path, _Held]" = {}
 
 
 @contextlib.contextmanager
@@ -33,19 +32,49 @@ def hold(folder: Path | None, say: Callable[[str], None], other: str) -> Iterato
         return
     made = [path for path in (folder, *folder.parents) if not os.path.lexists(path)]
     try:
-        _make(folder, other)
-        file = _take(folder, say, other)
-        _held.add(file)
+        held = _held[folder] = _Held(folder, say, other)
         process = os.getpid()
         try:
             yield
         finally:
             if os.getpid() == process:  # not in a forked child, which has left the lock to its parent
-                let_go(file, folder / NAME)
+                _held.pop(folder, None)
+                let_go(held.file, folder / NAME)
     finally:
         for path in made:
             with contextlib.suppress(OSError):
                 path.rmdir()
+
+
+class _Held:
+    """A folder that is made, if need be, and locked; raises UserError as `hold` does."""
+
+    def __init__(self, folder: Path, say: Callable[[str], None], other: str):
+        self.folder, self.say, self.other = folder, say, other
+        self.take()
+
+    def take(self) -> None:
+        """Make and lock the folder of that name."""
+        _make(self.folder, self.other)
+        self.file, self.place = _take(self.folder, self.say, self.other), os.stat(self.folder)
+
+
+def keep_hold(folder: Path) -> None:
+    """Look whether a folder that this process holds, if it does, is still the one, and hold what is there instead.
+
+    Whoever moves or removes it, or the file of its lock, lets other runs into it. Raises UserError where there is one.
+    """
+    held = _held.get(folder)
+    if held is None or is_there(held.file, folder / NAME):
+        return
+    moved = not (os.path.isdir(folder) and os.path.samestat(os.stat(folder), held.place))
+    if moved and os.path.lexists(folder / "checkpoint.npz"):
+        raise UserError(f"{folder} is not this run's folder any more, which was moved, but that of another run")
+    before = held.file
+    held.take()
+    before.close()
+    if moved:
+        held.say(f"note: the folder of this run was moved or removed; {folder} is made anew, and holds what comes now")
 
 
 def _make(folder: Path, other: str) -> None:
@@ -78,11 +107,15 @@ def _take(folder: Path, say: Callable[[str], None], other: str) -> IO[bytes]:
             if is_there(file, path):  # else whoever had it has just removed it
                 break
             file.close()
-        file.seek(0)
-        file.truncate()
         since = time.strftime("%Y-%m-%d %H:%M:%S")
-        file.write(f"{MARK}process {os.getpid()} on {socket.gethostname()}, since {since}\n".encode())
-        file.flush()
+        try:
+            file.seek(0)
+            file.truncate()
+            file.write(f"{MARK}process {os.getpid()} on {socket.gethostname()}, since {since}\n".encode())
+            file.flush()
+        except OSError:
+            let_go(file, path)
+            raise
     except OSError as problem:
         raise UserError(f"cannot write {path}: {reason(problem)}; choose another folder with {other}") from None
     if mine is None:
@@ -92,8 +125,9 @@ def _take(folder: Path, say: Callable[[str], None], other: str) -> IO[bytes]:
 
 def _forked() -> None:
     """Let the parent alone have its locks: a child that outlives it would hold them for ever."""
-    for file in list(_held):
-        file.close()
+    for held in _held.values():
+        held.file.close()
+    _held.clear()
 
 
 if hasattr(os, "register_at_fork"):

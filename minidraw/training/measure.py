@@ -11,7 +11,7 @@ import scipy  # what is used of it is imported then: it takes half a second of a
 from tqdm import tqdm
 
 from ..data.images import mean_image
-from ..errors import UserError
+from ..errors import STDERR, UserError
 from ..model import likelihood
 from ..model.draw import DRAW, draw_noise
 from ..model.ram import RAM
@@ -45,7 +45,7 @@ def bound_terms(
     They are the reconstruction loss and the KL over all glimpses, in nats; the noise comes from `rng`.
     """
     terms = []  # reconstruction and KL of images, (2, B)
-    with tqdm(total=count, unit="image", desc="bound", leave=False, disable=quiet or None) as bar:
+    with tqdm(total=count, unit="image", desc="bound", leave=False, disable=quiet or None, file=STDERR) as bar:
         for images in batches(split, count):
             reconstruction, latent = network.losses(images, draw_noise(network.config, len(images), rng))
             terms.append((reconstruction, latent.sum(axis=0)))
@@ -84,7 +84,8 @@ def importance_weighted_bound(network: DRAW, split, samples: int, seed: int) -> 
     """
     rng = stream(seed, Purpose.IMPORTANCE)
     bounds = []
-    with tqdm(total=samples * len(split), unit="draw", desc="importance-weighted", leave=False, disable=None) as bar:
+    options = {"desc": "importance-weighted", "leave": False, "disable": None, "file": STDERR}
+    with tqdm(total=samples * len(split), unit="draw", **options) as bar:
         for images in batches(split, len(split)):
             weights = []  # K times (B,)
             for _ in range(samples):

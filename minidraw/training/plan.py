@@ -23,9 +23,9 @@ from ..parallel.ranks import Ranks
 from ..parallel.workers import cores
 from ..presets import LONGEST, Experiment, for_few_images, of_few, preset
 from . import checkpoints
-from .alike import in_common
 from .checkpoints import Checkpoint
 from .folders import CHANGEABLE, edited
+from .telling import in_common, machine
 from .trainer import Trainer
 
 USUAL = {"draw": "strokes", RAM.name: "cluttered"}  # presets by network, where none is named
@@ -164,7 +164,7 @@ class Plan:
         trainer.summary["remarks"] += remarks
         if self.resumed:
             trainer.restore(self.resumed)
-            if words := self.other_machine(checkpoints.machine(trainer), threads is not None):
+            if words := self.other_machine(machine(trainer), threads is not None):
                 trainer.say(words)
         ranks.check_same(trainer.vectors(), in_common(trainer))
         return trainer

@@ -1,14 +1,13 @@
 """What a run leaves in its folder: settings, numbers, checkpoint, pictures and page; FILES are their names."""
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
 from ..data.images import spread
-from ..errors import STDERR, reason
+from ..errors import reason
 from ..files import remove_unfinished, write_atomic
 from ..pages.metrics import Log
 from ..pages.report import counted, write_report
@@ -16,6 +15,7 @@ from ..pictures.sheets import sheet
 from ..pictures.writers import write_png
 from . import checkpoints
 from .interrupt import Clock
+from .lock import keep_hold
 from .tasks import PICTURES
 
 DATA, SHOWN = "data.png", 64  # a picture of training images, and how many
@@ -26,18 +26,23 @@ REPORTING = 0.003  # the same of reports without new pictures
 
 
 class Attempts:
-    """Writes what is not worth a run: a failure is told, once, and kept in `failed` until it goes well again."""
+    """Writes what is not worth a run: a failure is told, once, and kept in `failed` until it goes well again.
 
-    def __init__(self):
+    It is one too where a `folder` that is held has become another run's. `say` is told.
+    """
+
+    def __init__(self, folder: Path, say: Callable[[str], None]):
+        self.folder, self.say = folder, say
         self.failed: dict[str, Exception] = {}  # by what was to be written
 
     def __call__(self, name: str, write: Callable[[], Any]) -> bool:
         """Write something and return whether that went well."""
         try:
+            keep_hold(self.folder)
             write()
         except Exception as problem:  # also a mistake of its own: there is nobody to mend it before the end
             if name not in self.failed:
-                tqdm.write(f"no {name}: {reason(problem)}; the run goes on, and tries again when it is due", STDERR)
+                self.say(f"no {name}: {reason(problem)}; the run goes on, and tries again when it is due")
             self.failed[name] = problem
             return False
         self.failed.pop(name, None)
@@ -47,13 +52,20 @@ class Attempts:
 class Record:
     """The folder of a run, written while the run goes on.
 
-    What cannot be written before it begins raises UserError; after that nothing ends it, see Attempts.
+    What cannot be written before it begins raises UserError; after that nothing ends it, see Attempts; `say` is told.
     """
 
-    def __init__(self, folder: Path):
-        self.folder, self.attempt = Path(folder), Attempts()
+    def __init__(self, folder: Path, say: Callable[[str], None]):
+        self.folder, self.say = Path(folder), say
+        self.attempt = Attempts(self.folder, say)
         self.log = Log(self.folder, self.attempt)
         self.drawing = self.reporting = 0.0  # seconds spent on pictures and on reports, in this sitting
+        self.description: dict = {}  # what config.json is to hold
+
+    @property
+    def failed(self) -> dict[str, Exception]:
+        """What could not be written when it was last tried, by name."""
+        return self.attempt.failed
 
     @property
     def lines(self) -> int:
@@ -68,15 +80,14 @@ class Record:
         remove_unfinished(self.folder / name for name in FILES)
         self.log.start(step)
         if lost := max(0, lines - self.lines):
-            tqdm.write(
+            self.say(
                 f"note: of {counted(lines, 'line')} of metrics.jsonl up to step {step} {lost} "
-                f"{'is' if lost == 1 else 'are'} lost, perhaps in a power cut: curves lack them",
-                STDERR,
+                f"{'is' if lost == 1 else 'are'} lost, perhaps in a power cut: curves lack them"
             )
 
-    def settings(self, description: dict) -> None:
+    def settings(self) -> None:
         """Write config.json."""
-        write_atomic(self.folder / "config.json", (json.dumps(description, indent=2) + "\n").encode())
+        write_atomic(self.folder / "config.json", (json.dumps(self.description, indent=2) + "\n").encode())
 
     def show_data(self, split: Any) -> None:
         """Write data.png."""
@@ -111,11 +122,17 @@ class Record:
         if not (ended or now) and self.reporting > REPORTING * seconds:
             return  # the next one comes soon enough
         clock = Clock()
-        self.attempt("report", lambda: write_report(self.folder, running=not ended))
+        self.attempt("report", lambda: self.page(running=not ended))
         if now:
             self.drawing += clock.seconds()
         else:
             self.reporting += clock.seconds()
+
+    def page(self, running: bool) -> None:
+        """Write report.html, and config.json again where it is gone, since somebody has moved the folder."""
+        if self.description and not os.path.lexists(self.folder / "config.json"):
+            self.settings()
+        write_report(self.folder, running)
 
 
 def show_images(path: Path, split: Any) -> str:
@@ -129,10 +146,10 @@ def show_images(path: Path, split: Any) -> str:
 class NoRecord(Record):
     """That of a run which leaves nothing, or of a process which is not the first of several: it writes nothing."""
 
-    lines = 0
+    lines, failed = 0, {}
 
     def __init__(self):
-        self.folder, self.attempt = None, Attempts()
+        self.folder = None
         self.drawing = self.reporting = 0.0
 
     def nothing(self, *_: Any, **__: Any) -> Any:

@@ -16,16 +16,15 @@ from ..errors import STDERR, UserError, harmless
 from ..model.network import Network
 from ..parallel.ranks import Ranks
 from ..presets import Experiment
-from .checkpoints import VECTORS, Checkpoint, machine
+from .checkpoints import VECTORS, Checkpoint
 from .interrupt import Interruptible
-from .keeping import check_same_run, flaw, gone_wrong, what_is_kept
+from .keeping import check_same_run, flaw, gone_wrong, kept, what_is_kept
 from .optim import Adam
 from .record import NoRecord, Record
-from .rescue import kept
 from .state import State, read_state
 from .step import DeviceStep, Diverged, Epochs, HostStep, Step
 from .tasks import task_for
-from .telling import description, prospect
+from .telling import description, machine, prospect
 
 FIRST_PICTURES = 10.0  # seconds after which a run shows something for the first time
 TIMED = 5.0  # seconds of training, the first update left out, after which it is told how long a run will take
@@ -84,8 +83,8 @@ class Trainer:
         self.state.begin_line(self.task.row_length(self.state.glimpses))
 
     def write_to(self, folder: Path | None) -> None:
-        """Let all that the run leaves go to `folder`; without one it leaves nothing."""
-        self.record = NoRecord() if self.ranks.rank or folder is None else Record(folder)  # the first rank alone writes
+        """Let all that the run leaves go to `folder`; without one it leaves nothing. The first rank alone writes."""
+        self.record = NoRecord() if self.ranks.rank or folder is None else Record(folder, self.say)
 
     def say(self, *words: str) -> None:
         """Say lines on stderr, above the progress bar, unless this run is quiet."""
@@ -142,11 +141,12 @@ class Trainer:
         self.started, self.first_update, self.told = time.perf_counter(), None, False
         self.pictured = record.folder is None or os.path.lexists(record.folder / "samples.gif")
         record.start(state.step, state.lines)
+        record.description = description(self)
         if self.progress() >= 1:  # restored at its end: the last run may have been killed before its last pictures
             self.draw()
             record.report(state.seconds, ended=True)
             return True
-        record.settings(description(self))
+        record.settings()
         record.show_data(self.data.train)
         self.say(*lines(self.summary))
         record.report(state.seconds, ended=False)

@@ -122,7 +122,10 @@ def test_damaged_pictures_cost_no_page(foreign, monkeypatch, name):
 
 
 def test_what_is_too_large_is_not_read(foreign, monkeypatch, capsys):
-    for name, most in (("config.json", "minidraw.pages.run.LARGEST"), ("metrics.jsonl", "minidraw.pages.metrics.MOST")):
+    for name, most in (
+        ("config.json", "minidraw.pages.run.LARGEST_CONFIG"),
+        ("metrics.jsonl", "minidraw.pages.metrics.MOST"),
+    ):
         with monkeypatch.context() as patch:
             size = (foreign / name).stat().st_size
             patch.setattr(most, size)
@@ -255,7 +258,7 @@ def test_open_regular(tmp_path):
     for wrong, most in ((path, 2), (tmp_path / "b", 3), (tmp_path, 3), (tmp_path / "none", 3)):
         with pytest.raises(OSError):
             read_regular(wrong, most)
-    with open_regular(tmp_path / "b") as file:
+    with open_regular(tmp_path / "b", linked=True) as file:
         assert file.read() == b"123"
 
 

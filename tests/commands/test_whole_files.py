@@ -52,6 +52,14 @@ def test_threads_and_processes_of_one_number_write_the_same_file_at_once(tmp_pat
     assert not wrong and (tmp_path / "a").read_bytes() in contents and everything(tmp_path) == ["a"]
 
 
+def test_what_cannot_be_written_to_its_end_leaves_nothing(tmp_path):
+    """Closing a file tries once more to write what waits."""
+    with pytest.raises(OSError), whole(tmp_path / "a") as file:
+        file.write(b"1")
+        os.close(file.fileno())
+    assert everything(tmp_path) == []
+
+
 def test_no_name_can_be_foreseen_and_no_link_is_followed(tmp_path, monkeypatch):
     names, replace = [], os.replace
     monkeypatch.setattr(os, "replace", lambda *paths: names.append(str(paths[0])) or replace(*paths))

@@ -1,7 +1,8 @@
 """Data sets prepared once in the cache: from official files and others, downloaded or not, and what is left over."""
 
+import contextlib
 import os
-import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from support.files import HTML, everything, official_file, put, refusal
 from minidraw.data import official, prepared
 from minidraw.data.places import Places
 from minidraw.errors import UserError
+from minidraw.files import whole
 
 ROW = (2, 3)
 
@@ -150,11 +152,13 @@ def test_no_room_and_no_place(tmp_path, cache, monkeypatch):
 
 
 def test_abandoned_files_are_removed_but_not_those_under_way(tmp_path, cache):
-    old, young = (put(cache, f".{name}.npy.1.tmp", b"x") for name in ("old", "young"))
-    os.utime(old, (time.time() - 7200,) * 2)
     put(tmp_path, "train.bin", b"7777")
-    prepare(Places("x", tmp_path, cache), official_file("train.bin", b"7777"))
-    assert not old.exists() and young.exists()
+    put(cache, ".other.npy.1.tmp", b"x")
+    with contextlib.suppress(KeyboardInterrupt), whole(cache / "mine.npy") as file:
+        under_way = Path(file.name)
+        prepare(Places("x", tmp_path, cache), official_file("train.bin", b"7777"))
+        assert under_way.exists() and not (cache / ".other.npy.1.tmp").exists()
+        raise KeyboardInterrupt  # and so it is removed
 
 
 CONTENT = np.random.default_rng(3).bytes(3 << 20)

@@ -151,6 +151,20 @@ def test_an_update_that_is_not_finite_on_one_rank_is_skipped_on_all(tmp_path):
     assert first == second and first[:2] == (1, 4)
 
 
+def test_a_network_that_is_no_good_on_one_rank_is_kept_on_none(tmp_path):
+    def work(of):
+        mine = fresh_trainer("draw", tmp_path, of)
+        mine.update()
+        mine.measurable = of.rank > 0
+        mine.keep()
+        mine.update()  # by all together
+        return mine.flaw
+
+    first, second = on_ranks(2, work)
+    assert "no finite loss on held-out images" in first and "on another rank" in second
+    assert not (tmp_path / "checkpoint.npz").exists()
+
+
 def test_parts_are_all_images_once_and_near_equal():
     for size in (1, 2, 3, 7):
         for images in range(size, 24):

@@ -10,12 +10,13 @@ import threading
 import numpy as np
 import pytest
 from support.files import everything, put, refusal
-from support.runs import PACE, SIZES, environment, listing, options, run, spawn, wait_for_steps
+from support.runs import PACE, SIZES, environment, listing, options, run, spawn, trainer, wait_for_steps
 
 from minidraw import files
 from minidraw.errors import UserError
-from minidraw.training import checkpoints
+from minidraw.training import checkpoints, lock
 from minidraw.training.fit import fit
+from minidraw.training.keeping import complain
 from minidraw.training.lock import NAME, hold
 
 pytestmark = pytest.mark.usefixtures("small_strokes")
@@ -101,10 +102,13 @@ def test_a_child_does_not_hold_it_when_the_parent_is_gone(tmp_path, end):
         "from minidraw.training.lock import hold\n"
         f"with hold(__import__('pathlib').Path({str(tmp_path / 'run')!r}), print, '--out'):\n"
         "    child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)'])\n"
+        "    begun, begin = os.pipe()\n"
         "    forked = os.fork()\n"
         "    if not forked:\n"
+        "        os.write(begin, b'1')\n"
         "        os.close(0), os.close(1), os.close(2)\n"
         "        time.sleep(60)\n"
+        "    os.read(begun, 1)\n"
         "    print(child.pid, forked, flush=True)\n"
         f"    os.kill(os.getpid(), signal.SIGKILL) if {end == 'kill'} else None\n"
         "os._exit(0)"
@@ -197,6 +201,53 @@ def test_a_second_start_and_a_resume_beside_a_run_are_refused_and_a_page_is_not(
     finally:
         process.kill()
         process.communicate()
+
+
+def at_step(of, step, do, monkeypatch):
+    usual = of.update
+    monkeypatch.setattr(of, "update", lambda: usual() or (of.state.step == step and do()))
+
+
+@pytest.mark.parametrize("what", ["folder", "lock"])
+def test_a_run_whose_folder_is_moved_holds_what_it_writes_then(tmp_path, monkeypatch, what):
+    folder, said, refused = tmp_path / "run", [], []
+    of = trainer(folder, steps=20)
+    moved = folder if what == "folder" else folder / NAME
+    at_step(of, 10, lambda: moved.rename(tmp_path / "elsewhere"), monkeypatch)
+    keep = of.keep
+    monkeypatch.setattr(of, "keep", lambda: keep() or refused.append(refusal(held(folder).__enter__)))
+    with held(folder, said):
+        assert of.run()
+    assert len(refused) == 3 and all("is being written by a run" in line for line in refused)
+    assert checkpoints.load(folder).state["step"] == 20 and not (folder / NAME).exists()
+    assert not of.record.attempt.failed and {"config.json", "report.html"} <= {*everything(folder)}
+    told = [f"note: the folder of this run was moved or removed; {folder} is made anew, and holds what comes now"]
+    assert said == told * (what == "folder")
+
+
+@pytest.mark.parametrize("ended", [False, True])
+def test_a_run_whose_folder_was_moved_writes_nothing_into_another_run_of_that_name(tmp_path, monkeypatch, ended):
+    folder, block = tmp_path / "run", held(tmp_path / "run")
+    of, other = trainer(folder, steps=20), trainer(folder, steps=7, seed=1)
+
+    def begin_another():
+        folder.rename(tmp_path / "elsewhere")
+        monkeypatch.setitem(lock._held, folder, None)  # as in another process
+        block.__enter__()
+        assert other.run()
+        if ended:
+            block.__exit__(None, None, None)
+        monkeypatch.setitem(lock._held, folder, mine)
+        before.update(listing(folder))
+
+    before: dict[str, bytes] = {}
+    at_step(of, 10, begin_another, monkeypatch)
+    with held(folder):
+        mine = lock._held[folder]
+        assert of.run()
+    assert listing(folder) == before and (NAME in before) == (not ended)
+    assert f"{folder} is not this run's folder any more" in refusal(complain, of)
+    assert checkpoints.load(tmp_path / "elsewhere").state["step"] == 7
 
 
 def test_two_that_start_at_once_make_one_run(tmp_path):

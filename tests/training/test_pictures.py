@@ -94,7 +94,7 @@ def test_training_images_are_shown_from_the_first_to_the_last(tmp_path):
 
 
 def test_pictures_take_a_tenth_of_the_time_of_a_run_at_most(tmp_path):
-    record = Record(tmp_path)
+    record = Record(tmp_path, print)
     assert record.may_draw(0.0)
     record.drawing = 9.0
     assert record.may_draw(90.1) and not record.may_draw(89.9)

@@ -81,6 +81,15 @@ def test_the_time_of_training_goes_on_too(tmp_path):
     assert again.state.sums == of.state.sums and of.state.sums[0] > 0
 
 
+def test_a_complete_run_that_has_lost_its_settings_and_page_gets_them_again(tmp_path):
+    arguments = options(5, tmp_path)
+    assert run("train", *arguments) == 0
+    (tmp_path / "config.json").unlink()
+    (tmp_path / "report.html").unlink()
+    assert run("train", *arguments, "--resume") == 0
+    assert {"config.json", "report.html"} <= {path.name for path in tmp_path.iterdir()}
+
+
 def test_a_second_interrupt_ends_the_run_at_once(tmp_path, monkeypatch):
     of = trainer(tmp_path)
 

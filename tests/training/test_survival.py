@@ -12,7 +12,7 @@ import pytest
 from support.files import refusal
 from support.runs import PACE, SIZES, environment, metrics, options, run, spawn, table, trainer, wait_for_steps
 
-from minidraw import fit
+from minidraw import data, fit
 from minidraw.errors import Stderr
 from minidraw.files import npz
 from minidraw.model.draw import DRAW
@@ -20,6 +20,7 @@ from minidraw.pages.metrics import read
 from minidraw.training import checkpoints, record
 from minidraw.training.interrupt import Clock, Interruptible
 from minidraw.training.keeping import complain
+from minidraw.training.measure import variational_bound
 
 pytestmark = pytest.mark.usefixtures("small_strokes")
 posix = pytest.mark.skipif(os.name != "posix", reason="signals and devices of POSIX")
@@ -49,6 +50,8 @@ def test_programs_and_commands_outlive_their_standard_error(monkeypatch, trained
     """Their progress bars too."""
     monkeypatch.setattr(sys, "stderr", problem and Broken(problem))
     assert isinstance(fit("strokes", steps=12, **SIZES | PACE | {"threads": 1, "batch_size": 8}), DRAW)
+    network = checkpoints.load(trained).network(threads=1)
+    assert variational_bound(network, data.load("strokes").valid)["bound"] > 0
     if problem:
         assert run("evaluate", trained, "--threads", 1, "--samples", 2) == 0
         assert run("evaluate", "nowhere") == 2
@@ -164,6 +167,7 @@ def test_what_cannot_be_written_besides_the_run_costs_it_nothing(tmp_path, capsy
     assert run("train", *options(40, folder, pictures_every=10), "--resume") == 2
     out, err = capsys.readouterr()
     assert out.startswith("validation bound") and err.splitlines()[-1].startswith("error: cannot write ")
+    assert ("all about it: " in out) == (name not in ("samples.gif", "report.html"))
     assert err.count("the run goes on, and tries again when it is due") == 1
     assert checkpoints.load(folder).state["step"] == 40 and metrics(folder)[-1]["step"] == 40
     (folder / name).unlink() if name == "tensorboard" else (folder / name).rmdir()
@@ -189,6 +193,26 @@ def test_a_table_that_was_locked_for_a_while_lacks_nothing(tmp_path, monkeypatch
     assert [row["step"] for row in table(tmp_path)] == [str(line["step"]) for line in metrics(tmp_path)]
 
 
+@posix
+@pytest.mark.parametrize("kind", ["link", "pipe"])
+@pytest.mark.parametrize("name", ["metrics.jsonl", "metrics.csv"])
+def test_what_is_put_in_the_place_of_a_file_is_not_written_through_and_stops_nothing(tmp_path, monkeypatch, kind, name):
+    of = trainer(tmp_path / "run", steps=30)
+    usual = of.update
+    (tmp_path / "mine").write_bytes(b"mine")
+
+    def update():
+        usual()
+        if of.state.step == 11:
+            (tmp_path / "run" / name).unlink()
+            os.mkfifo(tmp_path / "run" / name) if kind == "pipe" else os.symlink("../mine", tmp_path / "run" / name)
+
+    monkeypatch.setattr(of, "update", update)
+    assert of.run() and checkpoints.load(tmp_path / "run").state["step"] == 30
+    assert (tmp_path / "mine").read_bytes() == b"mine"
+    assert (name in of.record.attempt.failed) == (name == "metrics.jsonl")  # the table is made anew, as a file
+
+
 class FullDisk:
     """Lets writes of some files fail from one step of a run to another, after some of the bytes."""
 
@@ -203,8 +227,8 @@ class FullDisk:
             raise OSError(28, "No space left on device")
 
     @contextlib.contextmanager
-    def open(self, path, mode):
-        with open(path, mode) as file:
+    def open(self, path, mode, **more):
+        with open(path, mode, **more) as file:
             if path.name in self.names and self.of.state.step in self.steps:
                 file.write(b'{"step": ')
                 file.flush()
@@ -226,7 +250,7 @@ def test_a_disk_that_is_full_for_a_while_costs_nothing(tmp_path, monkeypatch, ca
 
 
 def test_what_could_not_be_written_is_tried_once_more_at_the_end(tmp_path, capsys):
-    of = record.Record(tmp_path)
+    of = record.Record(tmp_path, lambda words: print(words, file=sys.stderr))
     (tmp_path / "metrics.jsonl").mkdir()
     of.line(step=1, seconds=1.5)
     assert {"metrics.jsonl", "metrics.csv"} <= of.attempt.failed.keys()
@@ -308,7 +332,7 @@ def test_a_resumed_run_does_not_compute_the_mean_image_again(tmp_path, monkeypat
 
 def test_pages_with_new_pictures_are_of_the_time_for_pictures(tmp_path, monkeypatch):
     of = trainer(tmp_path)
-    of.record.settings({})
+    of.record.settings()
     of.record.report(1.0, ended=False, now=True)
     assert of.record.drawing > 0 == of.record.reporting
     before = of.record.drawing

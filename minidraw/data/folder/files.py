@@ -18,6 +18,8 @@ def read(path: Path, options: Options) -> list[Part]:
     """Return what lies in a file, found out by its content, or in the files of a folder without pictures."""
     if path.is_dir():
         return _read_folder(path, options)
+    if not path.is_file():
+        raise UserError(f"{path} is no file; save what comes out of it as one first")
     name = path.name.lower().removesuffix(".gz")
     if name.endswith(ARRAYS) and not path.name.lower().endswith(".gz"):
         return numpy_files.read(path, options)

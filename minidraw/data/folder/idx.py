@@ -21,6 +21,7 @@ from .parts import SPLITS, Part, room
 
 TYPES = {8: ">u1", 9: ">i1", 11: ">i2", 12: ">i4", 13: ">f4", 14: ">f8"}
 MOST = 8 << 30  # bytes of values, which must be in memory at once
+MOST_AXES = 8  # an array of NumPy's can have no more than 32 or 64, as its version is
 CHUNK = 1 << 20  # bytes read at once
 DENSEST = 1032  # times as many bytes as a gzip file are what it can hold
 Stream = gzip.GzipFile | BufferedReader  # of bytes
@@ -170,6 +171,8 @@ def _load(path: Path) -> np.ndarray:
         dtype, shape = _header(file, path)
         size = math.prod(shape) * dtype.itemsize
         held = f"of the sizes {shape} by its header, {size} bytes"
+        if len(shape) > MOST_AXES:
+            raise UserError(f"{path} is of {len(shape)} sizes: no images, which have 3 or 4, and no labels")
         if not size:
             raise UserError(f"{path} is {held}: there are no values in it")
         if size > MOST:

@@ -24,4 +24,4 @@ def is_remembered(cache: Path, name: str, sha256: str) -> bool:
 
 def _mark(cache: Path, name: str, sha256: str) -> Path:
     both = f"{name}\n{sha256}".encode(errors="surrogatepass")
-    return cache / f"{hashlib.sha256(both).hexdigest()[:32]}.named"
+    return cache / f".{hashlib.sha256(both).hexdigest()[:32]}.named"

@@ -59,6 +59,8 @@ def _read(path: Path, options: Options) -> list[Part]:
     if not magic.startswith(b"PK"):
         raise UserError(f"{path} is no .npy or .npz file: it begins {magic!r}")
     with zipfile.ZipFile(path) as archive:
+        if not {info.compress_type for info in archive.infolist()} <= {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}:
+            raise UserError(f"{path} is packed in a way that NumPy does not use; save it again, by np.savez")
         sizes = {info.filename.removesuffix(".npy"): info.file_size for info in archive.infolist()}
         heads = {name: _head(archive, name) for name in sizes}
     shapes = {name: shape for name, (shape, _) in heads.items()}
@@ -74,7 +76,7 @@ def _read(path: Path, options: Options) -> list[Part]:
             f"{path} holds an array of {largest / 1e9:.1f} GB; save it as .npy, which need not be in memory"
         )
     with np.load(path, allow_pickle=False) as archive:
-        return _parts(path, chosen, shapes, archive.__getitem__)
+        return _parts(path, chosen, shapes, lambda name: archive[f"{name}.npy"])  # `name` may be another member
 
 
 def read_several(path: Path, files: list[Path], options: Options) -> list[Part]:

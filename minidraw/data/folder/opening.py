@@ -31,7 +31,7 @@ def opened(file: str | os.PathLike | BinaryIO, kinds: Collection[str] = ()) -> I
     """
     with contextlib.ExitStack() as stack:
         if isinstance(file, str | os.PathLike):
-            file = stack.enter_context(open_regular(file))
+            file = stack.enter_context(open_regular(file, linked=True))
         try:
             picture = stack.enter_context(Image.open(file, formats=tuple(kinds or formats())))
             check_size(picture)  # of an ICO it is that of what is inside: Pillow has unpacked it

@@ -17,7 +17,7 @@ from ...errors import UserError, reason
 from ...files import open_regular
 from ..prepared import progress
 from .listing import Listing, named, told_by_folders
-from .opening import check_size, opened, quiet
+from .opening import MOST_PIXELS, check_size, opened, quiet
 from .options import Options
 from .preparation import DEEP, GREY, SEEN_ON, Preparation, fits, ground_for, level, light_seen
 from .sizes import by, common_size, cut_away, small_being_few
@@ -78,7 +78,8 @@ class Pictures:
         seen = [one for one in self._each(self._look, files, f"looking at {path}") if one]
         sizes = [size for one in seen for size in one.sizes]
         if sizes and np.prod(sizes, axis=1).mean() > LARGE:
-            self.cores = os.cpu_count() or 1
+            largest = max(width * height for width, height in sizes)
+            self.cores = max(1, min(os.cpu_count() or 1, MOST_PIXELS // max(1, largest)))  # all take memory at once
         if self.broken and options.broken != "skip":
             self._each(self._load, [(one.name, 0) for one in seen], f"reading {path}")  # all that is wrong, at once
             raise Unreadable(path, self.broken, options)
@@ -130,7 +131,7 @@ class Pictures:
 
     def _look(self, name: str, _: int) -> Seen:
         """Return what is to be known of a picture before its pixels are needed."""
-        with open_regular(self.path / name) as file:
+        with open_regular(self.path / name, linked=True) as file:
             digest, head = hashlib.sha256(), b""
             while block := file.read(READ):
                 digest.update(block)

@@ -17,6 +17,7 @@ DEEP = ("I", "I;16", "I;16L", "I;16B", "I;16N", "F")  # modes of grey pictures o
 GREY = ("1", "L", "LA", "La", *DEEP)
 PHOTOMETRIC, WHITE_IS_ZERO = 262, 0  # a tag of TIFF files and its value; Pillow heeds it in pictures of 8 bits only
 SEEN_ON = {"white": 1.0, "black": 0.0, "grey": 0.5}  # how light what lies behind is
+ROWS = 1024  # of a picture that are numbers of eight bytes at once
 ROUNDED = 1e-5  # of white: by as much a value may lie beyond it
 LEVELS = (1.0, 255.0, 1023.0, 4095.0, 16383.0, 65535.0)  # what white can be: a bit, 8, 10, 12, 14 and 16 bits
 
@@ -143,7 +144,11 @@ def to_bytes(values: np.ndarray, black: float, white: float | None) -> np.ndarra
 
 def scaled(values: np.ndarray, black: float, white: float) -> np.ndarray:
     """Return values between `black` and `white` as bytes."""
-    return np.rint(((values.astype(np.float64) - black) * (255 / (white - black))).clip(0, 255)).astype(np.uint8)
+    made = np.empty(values.shape, np.uint8)
+    for k in range(0, len(values), ROWS):
+        part = values[k : k + ROWS].astype(np.float64)
+        made[k : k + ROWS] = np.rint(((part - black) * (255 / (white - black))).clip(0, 255))
+    return made
 
 
 def black_and_white(pixels: np.ndarray) -> np.ndarray:
@@ -159,11 +164,15 @@ def light_seen(picture: Image.Image) -> tuple[float, float]:
     if picture.mode in DEEP:
         picture = _of_8_bits(picture, 0.0, max(1.0, float(np.asarray(picture).max())))
     picture = picture.convert("RGBA")
-    alpha = np.asarray(picture.getchannel("A"), np.float32) / 255
-    if alpha.min() == 1:
+    if picture.getextrema()[3][0] == 255:
         return 0.0, 0.0
-    grey = np.asarray(picture.convert("RGB").convert("L"), np.float32) / 255
-    return float((alpha * grey).sum()), float(alpha.sum())
+    light = area = 0.0
+    for k in range(0, picture.height, ROWS):
+        part = picture.crop((0, k, picture.width, min(k + ROWS, picture.height)))
+        alpha = np.asarray(part.getchannel("A"), np.float32) / 255
+        grey = np.asarray(part.convert("RGB").convert("L"), np.float32) / 255
+        light, area = light + float((alpha * grey).sum()), area + float(alpha.sum())
+    return light, area
 
 
 def ground_for(light: float, area: float) -> str:
