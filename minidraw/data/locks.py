@@ -35,7 +35,7 @@ def alone(path: Path) -> Iterator[Turn]:
         place.parent.mkdir(parents=True, exist_ok=True)
         while not (file := _taken(place)):
             if not waited:
-                print(f"waiting for another process, which is at {harmless(path)}", file=STDERR)
+                STDERR.write(f"waiting for another process, which is at {harmless(path)}\n")  # in one: threads wait too
             waited = True
             time.sleep(PAUSE)
     try:

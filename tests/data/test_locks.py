@@ -71,7 +71,7 @@ def test_one_prepares_and_the_others_wait(host, cache, monkeypatch, capfd, locke
         assert one.official and (one.array == 7).all()
     assert len(made) == (1 if locked else 3)
     assert len(host.asked) == 1 or not locked, "or a later one finds the file of an earlier one"
-    told = capfd.readouterr().err.splitlines()
+    told = capfd.readouterr().err
     waiting = f"waiting for another process, which is at {cache / 'train.npy'}"
     assert told.count(waiting) == (2 if locked else 0)
     left = everything(cache)
