@@ -66,10 +66,14 @@ def whole(path: str | os.PathLike, private: bool = False) -> Iterator[BinaryIO]:
     path.parent.mkdir(parents=True, exist_ok=True)
     there = os.lstat(path).st_mode if os.path.lexists(path) else 0
     kept = 0o600 if private else there & 0o777 if stat.S_ISREG(there) else None
-    unfinished = path.parent / f"{_beginning(path)}{secrets.token_hex(8)}.tmp"
-    file = open(unfinished, "x+b", opener=lambda name, flags: os.open(name, flags, 0o666 if kept is None else kept))
+    mode = 0o666 if kept is None else kept
+    while True:
+        unfinished = path.parent / f"{_beginning(path)}{secrets.token_hex(8)}.tmp"
+        file = open(unfinished, "x+b", opener=lambda name, flags: os.open(name, flags, mode))
+        if lock(file) is not False and is_there(file, unfinished):  # from now on remove_left leaves it alone
+            break
+        file.close()  # remove_left was quicker
     try:
-        lock(file)  # as long as it is, remove_unfinished leaves it alone
         if kept is not None:
             os.chmod(unfinished, kept)  # whatever the umask
         yield file
@@ -204,5 +208,5 @@ def remove_left(files: Iterable[Path]) -> None:
         with contextlib.suppress(OSError):
             with open_own(path) as file:
                 alone = lock(file)
-            if time.time() - path.stat().st_mtime > ABANDONED if alone is None else alone:
-                path.unlink()
+                if time.time() - path.stat().st_mtime > ABANDONED if alone is None else alone:
+                    let_go(file, path)  # in this order: `whole` looks whether it is there once it has the lock

@@ -202,3 +202,18 @@ def test_images_of_one_s_own_are_as_private_in_the_cache_as_they_were(tmp_path, 
     data.load(f"folder:{path}")
     arrays = list((tmp_path / "cache").rglob("*.npy"))
     assert [mode(array) for array in arrays] == [0o600 if private else 0o644]
+
+
+def test_a_file_just_begun_is_not_taken_for_one_left_behind(tmp_path, monkeypatch):
+    """Another process may look between its opening and its lock."""
+    real, looks = files.lock, []
+
+    def lock(file):
+        if not looks:
+            looks.append(file)
+            files.remove_left(tmp_path.glob(".*.tmp"))
+        return real(file)
+
+    monkeypatch.setattr(files, "lock", lock)
+    write_atomic(tmp_path / "a", b"whole")
+    assert (tmp_path / "a").read_bytes() == b"whole" and everything(tmp_path) == ["a"] and looks
