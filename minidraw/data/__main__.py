@@ -24,7 +24,7 @@ def parser() -> Parser:
 def main(arguments: list[str]) -> int:
     """Show a data set as the arguments say, or verify the cache; everything goes to standard output."""
     options = parser().parse_args(arguments)
-    if options.verify == any((options.name, options.verify and options.out, options.verify and options.data_dir)):
+    if bool(options.name) == options.verify or (options.verify and (options.out or options.data_dir)):
         parser().error("name a data set, or --verify the cache, all of it")
     if options.verify:
         return _verify()

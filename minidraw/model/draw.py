@@ -112,7 +112,7 @@ class DRAWShard(Shard):
             if t:
                 ink[t] += ink[t - 1]
         ink *= -1.0
-        return -self.xp.expm1(ink, out=ink)
+        return self.xp.negative(self.xp.expm1(ink, out=ink), out=ink)
 
 
 class DRAW(Network):

@@ -16,8 +16,9 @@ from support.strictcuda import COMPILER, ORDERS
 from minidraw.backend import kernel_name
 from minidraw.cuda import Device, blas, fused
 from minidraw.model import attention, latent, likelihood, lstm, recurrence
-from minidraw.model.config import DRAWConfig
+from minidraw.model.config import LOG_LIMIT, DRAWConfig
 from minidraw.model.recurrence import Trace
+from minidraw.training.optim import LARGEST
 
 pytestmark = pytest.mark.skipif(COMPILER is None, reason="no g++, which compiles the kernels for the CPU")
 
@@ -238,3 +239,10 @@ def test_a_gradient_whose_squares_alone_overflow(xp, clip, taken):
 @pytest.mark.parametrize("name", fused.FUSED)
 def test_every_kernel_is_compared_here_with_its_definition(name):
     assert re.search(rf"case\.run\({re.escape(name)},", Path(__file__).read_text())
+
+
+def test_limits_are_those_of_the_definitions():
+    text = (Path(blas.__file__).parent / "kernels.cu").read_text(encoding="utf-8")
+    assert f"log_limit() {{ return {LOG_LIMIT:g}; }}" in text and f"<= {LARGEST:g};".replace("e+", "e") in text, (
+        "or they were changed in one place alone"
+    )

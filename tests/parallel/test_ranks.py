@@ -15,6 +15,7 @@ from support.runs import (
     spawn,
 )
 
+import minidraw
 from minidraw import RAMConfig, backend
 from minidraw.data import Dataset
 from minidraw.errors import UserError
@@ -22,6 +23,7 @@ from minidraw.parallel import ranks
 from minidraw.parallel.ranks import MPIRanks, Ranks, connect
 from minidraw.presets import Experiment, TrainConfig
 from minidraw.training import checkpoints
+from minidraw.training.telling import in_common
 from minidraw.training.trainer import Trainer
 
 pytestmark = pytest.mark.usefixtures("small_strokes")
@@ -163,6 +165,16 @@ def test_a_network_that_is_no_good_on_one_rank_is_kept_on_none(tmp_path):
     first, second = on_ranks(2, work)
     assert "no finite loss on held-out images" in first and "on another rank" in second
     assert not (tmp_path / "checkpoint.npz").exists()
+
+
+def test_ranks_of_other_programs_are_told_apart(tmp_path, monkeypatch):
+    """Or the last digits of their parts would be those of different libraries; threads may differ."""
+    told = in_common(mine := fresh_trainer("draw", tmp_path, Ranks()))
+    for name, value, known in ((np, "0.0.1", "numpy"), (minidraw, "9.9", "minidraw")):
+        with monkeypatch.context() as patch:
+            patch.setattr(name, "__version__", value)
+            assert {key for key, one in in_common(mine).items() if one != told[key]} == {known}
+    assert "threads" not in told
 
 
 def test_parts_are_all_images_once_and_near_equal():

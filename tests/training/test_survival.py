@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+import zipfile
 
 import numpy as np
 import pytest
@@ -317,7 +318,16 @@ def test_a_clock_that_is_wrong_keeps_nothing_from_being_saved(tmp_path, monkeypa
     assert np.load(tmp_path / "a.npz")["frames"].shape[1] == 2
 
 
-def test_an_npz_is_what_numpy_makes(tmp_path):
+def test_an_npz_is_what_numpy_makes_whatever_the_clock(tmp_path, monkeypatch):
+    """From Python 3.14 on a member that is given by its name alone has the time of the clock, of 1970 for one."""
+    usual = zipfile.ZipFile.open
+
+    def opened(archive, name, mode="r", **more):
+        if mode == "w" and not isinstance(name, zipfile.ZipInfo):
+            raise ValueError("ZIP does not support timestamps before 1980")
+        return usual(archive, name, mode, **more)
+
+    monkeypatch.setattr(zipfile.ZipFile, "open", opened)
     arrays = {"a": np.arange(5.0), "b": np.eye(2, dtype=np.uint8).T[:, :1]}
     (tmp_path / "a.npz").write_bytes(npz(arrays))
     with np.load(tmp_path / "a.npz") as loaded:
