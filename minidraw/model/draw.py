@@ -208,7 +208,7 @@ class DRAW(Network):
             if inked:
                 ink[:, chunk] = to_host(self._shard.ink(trace)).reshape(T, -1, *config.image_shape)
             z[:, chunk] = to_host(trace.z)
-            start = to_host(trace.mean[0, 0]).reshape(config.image_shape)
+            start = to_host(trace.mean[0, 0]).reshape(config.image_shape).copy()
             for name, window in seen.items():
                 window[:, chunk] = to_host(getattr(trace, name).window)
         originals = None if x is None else to_host(x).reshape(n, *config.image_shape).copy()  # x may be the caller's

@@ -187,6 +187,29 @@ def test_a_drawing_shows_what_it_is_and_knows_what_was_drawn_again():
     assert not np.shares_memory(drawing.originals, x), "who draws on x afterwards must not change what was drawn from"
 
 
+def test_what_a_call_returns_is_not_memory_that_the_next_one_overwrites():
+    """Other threads call the network too, between a call and the use of what it returned."""
+
+    def arrays(result) -> list[np.ndarray]:
+        if isinstance(result, np.ndarray):
+            return [result]
+        return [array for part in result for array in arrays(part)] if isinstance(result, tuple) else []
+
+    draws, looks = made(DRAWS[0], threads=1), made(RAMS[0], threads=1)
+    (x, noise), (seen, _) = examples(DRAWS[0]), examples(RAMS[0])
+    calls = {
+        "draw": lambda: draws.draw(2),
+        "redraw": lambda: draws.redraw(x, noise),
+        "latents": lambda: draws.draw_latents(noise),
+        "loss": lambda: tuple(vars(draws.loss(x, noise)).values()),
+        "look": lambda: looks.look(seen),
+        "log_probabilities": lambda: looks.log_probabilities(seen),
+    }
+    for name, call in calls.items():
+        one, other = arrays(call()), arrays(call())
+        assert one and not any(np.shares_memory(a, b) for a in one for b in other), name
+
+
 def test_a_classifier_knows_what_its_labels_are_called():
     model, (x, labels) = made(RAMS[0], threads=1), examples(RAMS[0])
     assert model.class_names == ("0", "1", "2", "3", "4", "5")
