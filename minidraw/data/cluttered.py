@@ -33,13 +33,16 @@ class Cluttered(Made):
         Everything random comes from `rng`; without one an image is always the same.
         """
         indices = np.asarray(indices)
-        chosen, y_in, x_in, (y, x), *place = self.decided(indices, rng)
+        return self.placed(unit(self.digits[indices]), *self.decided(indices, rng))
+
+    def placed(self, digits: np.ndarray, chosen, y_in, x_in, pasted, y, x) -> np.ndarray:
+        """Return digits (B, h, w) in [0, 1], their corners at row y, column x (B,), cluttered as `chance` decided."""
         scraps = cut(self.digits, chosen, y_in, x_in, SCRAP)  # (scraps, B, 8, 8)
-        images = np.zeros((len(indices), self.side, self.side), np.float32)
+        images = np.zeros((len(digits), self.side, self.side), np.float32)
         for k in range(self.scraps):  # one after another, since two scraps of an image may overlap
-            add(images, unit(scraps[k]), y[k], x[k])
+            add(images, unit(scraps[k]), *pasted[:, k])
         # The recipe clips here too; as nothing is negative, clipping once, below, gives the same image.
-        add(images, unit(self.digits[indices]), *place)
+        add(images, digits, y, x)
         np.minimum(images, 1, out=images)
         return images[:, None]
 

@@ -5,6 +5,7 @@ import numpy as np
 from ..data.images import spread
 from ..model.draw import DRAW
 from ..model.ram import RAM
+from ..model.windows import Windows
 from .ink import shown
 from .sheets import filmstrip, sequence_frames
 from .sizes import Size
@@ -55,20 +56,32 @@ def looks(model: RAM, split) -> tuple[list[np.ndarray], np.ndarray, str]:
     """
     chosen = spread(LOOKS, split)
     images = split.batch(chosen)
-    glimpses, read = model.look(images)
-    seen = np.stack([enlarge(glimpse, images.shape[2:]) for glimpse in glimpses])  # (T, n, C, H, W)
-    there, T = np.broadcast_to(images, seen.shape), len(seen)
-    size = Size(len(images), T, images.shape[1:], beside=True, columns=2)
-    moving = sequence_frames(seen, read=read, originals=images, columns=2, scale=size.scale())
-    scale = max(2, size._replace(drawings=2 * len(images), beside=False, strip=True).scale())
-    rows: list[np.ndarray] = []
-    for one in (slice(i, i + 1) for i in range(len(images))):
-        rows.append(filmstrip(there[:, one], read=read.some(one), steps=T, scale=scale, numbers=not rows))
-        rows.append(filmstrip(seen[:, one], steps=T, scale=scale, numbers=False))
+    moving, still = looked(images, *model.look(images))
     note = f"the answers are {join(model.predict(images))}"
     if split.labels is not None:
         note += f", the labels {join(split.labels[chosen])}"
-    return moving, np.concatenate(rows), note
+    return moving, still, note
+
+
+def looked(
+    images: np.ndarray, glimpses: np.ndarray, read: Windows, boxes: bool = True
+) -> tuple[list[np.ndarray], np.ndarray]:
+    """Return the sheets and the still picture of `looks` for images (n, C, H, W), two of them a row of a sheet.
+
+    glimpses (T, n, C, N, N) and read: what was seen of them and through which windows, shown where there are `boxes`.
+    """
+    seen = np.stack([enlarge(glimpse, images.shape[2:]) for glimpse in glimpses])  # (T, n, C, H, W)
+    there, T = np.broadcast_to(images, seen.shape), len(seen)
+    columns = min(2, len(images))
+    size = Size(len(images), T, images.shape[1:], beside=True, columns=columns)
+    moving = sequence_frames(seen, read=read if boxes else None, originals=images, columns=columns, scale=size.scale())
+    scale = max(2, size._replace(drawings=2 * len(images), beside=False, strip=True).scale())
+    rows: list[np.ndarray] = []
+    for one in (slice(i, i + 1) for i in range(len(images))):
+        window = read.some(one) if boxes else None
+        rows.append(filmstrip(there[:, one], read=window, steps=T, scale=scale, numbers=not rows))
+        rows.append(filmstrip(seen[:, one], steps=T, scale=scale, numbers=False))
+    return moving, np.concatenate(rows)
 
 
 def join(numbers: np.ndarray) -> str:

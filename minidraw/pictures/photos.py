@@ -5,7 +5,9 @@ edges become grey by that, and put into 28x28 with its centre of mass in the mid
 """
 
 import contextlib
+import os
 from collections.abc import Iterator
+from typing import BinaryIO
 
 import numpy as np
 import scipy  # what is used of it is imported then: it takes a third of a command's start
@@ -19,6 +21,7 @@ from ..model.draw import DRAW
 
 BLACK = -2.2  # logit of 0.1
 
+File = str | os.PathLike | BinaryIO  # a picture file: its path, or its bytes, which may have a `name`
 DIGITS = (1, 28, 28)  # images in which a figure is placed as in MNIST
 BOX = 20  # pixels of an image that a figure's longer side takes
 STROKE = 2.3  # pixels of an image: a thinner line is made as thick, or it would vanish; most of MNIST's are thicker
@@ -34,8 +37,19 @@ def draws_digits(network: DRAW) -> bool:
 
 def draws_on_black(network: DRAW) -> bool:
     """Tell whether the network starts from a grey canvas with a black border: it draws white digits on black."""
-    start = to_host(network.params["canvas0"]).reshape(network.config.image_shape)  # logits
+    start = _start(network)
     return len(start) == 1 and float(np.median(border(start[0]))) < BLACK
+
+
+def draws_on_white(network: DRAW) -> bool:
+    """Tell whether the network starts from a grey canvas with a white border."""
+    start = _start(network)
+    return len(start) == 1 and float(np.median(border(start[0]))) > -BLACK
+
+
+def _start(network: DRAW) -> np.ndarray:
+    """Return the canvas before the first glimpse (C, H, W), in logits."""
+    return to_host(network.params["canvas0"]).reshape(network.config.image_shape)
 
 
 def border(image: np.ndarray) -> np.ndarray:
@@ -43,7 +57,7 @@ def border(image: np.ndarray) -> np.ndarray:
     return np.concatenate([image[0], image[-1], image[:, 0], image[:, -1]])
 
 
-def read_picture(path: str, shape: tuple[int, int, int], on_black: bool) -> tuple[np.ndarray, str]:
+def read_picture(path: File, shape: tuple[int, int, int], on_black: bool) -> tuple[np.ndarray, str]:
     """Return a picture file as an image (C, H, W) in [0, 1], and in a few words what was done to it ("": nothing much).
 
     The aspect is kept, the rest has the colour of the picture's border. With `on_black` a dark figure on a light ground
@@ -65,7 +79,7 @@ def read_picture(path: str, shape: tuple[int, int, int], on_black: bool) -> tupl
     return (image[None] if C == 1 else image.transpose(2, 0, 1)), done
 
 
-def read_digit(path: str) -> tuple[np.ndarray, str]:
+def read_digit(path: File) -> tuple[np.ndarray, str]:
     """Return the figure in a picture file as MNIST would show it, (1, 28, 28) in [0, 1], and what was done in words.
 
     A picture of that size, or in which nothing stands out, is taken whole. Raises UserError as `read_picture` does.
@@ -149,14 +163,14 @@ def centred(ink: np.ndarray) -> np.ndarray:
     return image
 
 
-def read_prepared(path: str, preparation: Preparation) -> tuple[np.ndarray, str]:
+def read_prepared(path: File, preparation: Preparation) -> tuple[np.ndarray, str]:
     """Return a picture file as an image (C, H, W) in [0, 1], prepared as those were that a network was trained on."""
     with _opened(path) as picture:
         image = preparation.apply(picture)
     return image.astype(np.float32) / 255, "prepared as its training pictures were"
 
 
-def open_picture(path: str, mode: str) -> Image.Image:
+def open_picture(path: File, mode: str) -> Image.Image:
     """Return the first picture of a file, upright, converted to `mode` L or RGB.
 
     What is transparent becomes white, or, where what can be seen is light, black.
@@ -167,10 +181,10 @@ def open_picture(path: str, mode: str) -> Image.Image:
 
 
 @contextlib.contextmanager
-def _opened(path: str) -> Iterator[Image.Image]:
+def _opened(path: File) -> Iterator[Image.Image]:
     """Open a picture; whatever goes wrong with it, there or in the body, is a UserError that names it."""
     try:
         with quiet(), opened(path) as picture:
             yield picture
     except Exception as problem:  # Pillow's decoders raise whatever comes to them
-        raise UserError(f"cannot read the picture {path}: {reason(problem)}") from None
+        raise UserError(f"cannot read the picture {getattr(path, 'name', path)}: {reason(problem)}") from None

@@ -24,14 +24,18 @@ def machine(run: Any) -> dict[str, Any]:
     """Return all that a trainer's numbers depend on, in their last bits, besides its settings and data."""
     (backend, precision), model = module_name(run.model.xp), run.model
     shards = {"threads": model.threads} if backend == "numpy" else {"precision": precision}
-    version = sys.modules[__name__.partition(".")[0]].__version__
     return shards | {
         "ranks": run.ranks.size,
         "backend": backend,
         "dtype": model.dtype.name,
         "numpy": np.__version__,
-        "minidraw": version,
+        "minidraw": version(),
     }
+
+
+def version() -> str:
+    """Return the version of this package, whose own file imports this one."""
+    return sys.modules[__name__.partition(".")[0]].__version__
 
 
 def in_common(run: Any) -> dict[str, Any]:

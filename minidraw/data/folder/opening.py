@@ -37,7 +37,7 @@ def opened(file: str | os.PathLike | BinaryIO, kinds: Collection[str] = ()) -> I
             check_size(picture)  # of an ICO it is that of what is inside: Pillow has unpacked it
             yield picture
         except Image.UnidentifiedImageError:
-            raise ValueError("no picture, or in a format that is not read here") from None
+            raise ValueError("no picture, or in a format that is not read here: save it as PNG or JPEG") from None
         except (Image.DecompressionBombError, Image.DecompressionBombWarning):
             raise ValueError(f"unpacked it has more than {MOST_PIXELS:,} pixels; make it smaller first") from None
 
