@@ -57,6 +57,7 @@ setup(
         "minidraw": ["py.typed", "pretrained/*.npz"],
         "minidraw.pages": ["*.css", "*.js"],
         "minidraw.cuda": ["*.cu"],
+        "minidraw.play": ["page/*"],
     },
     install_requires=REQUIRED,
     extras_require=EXTRAS,

@@ -14,6 +14,7 @@ from .presets import PRESETS, Experiment
 from .training import checkpoints
 
 COMMANDS = ("train", "generate", "reconstruct", "interpolate", "evaluate", "figures", "report", "compare")
+FOLDERS = ("data", "play")  # commands too, each the __main__ of a folder
 WIDTH = 100  # characters of a line
 
 
@@ -26,8 +27,8 @@ def main(arguments: list[str]) -> int | None:
         print(f"minidraw {__version__}")
     elif first.startswith("-"):
         raise UserError(f"a command comes first, then its options, not {first}; see {called().rstrip(' .')} --help")
-    elif first not in (*COMMANDS, "data"):
-        raise unknown("command", first, (*COMMANDS, "data"))
+    elif first not in (*COMMANDS, *FOLDERS):
+        raise unknown("command", first, (*COMMANDS, *FOLDERS))
     else:
         return command(first).main(rest)
     return None
@@ -42,7 +43,7 @@ def overview() -> list[str]:
     """Return lines that tell what there is: commands, networks that come with the package, data sets, presets."""
     lines = [f"minidraw {__version__}: DRAW (Gregor et al. 2015), the network that draws images stroke by stroke", ""]
     lines += [f"{called()}COMMAND, with --help for all of its options:"]
-    for name in (*COMMANDS, "data"):
+    for name in (*COMMANDS, *FOLDERS):
         description = command(name).parser().description or ""
         lines += textwrap.wrap(description, WIDTH, initial_indent=f"  {name:13}", subsequent_indent=" " * 15)
     lines += ["", "Networks that come with the package, wherever a CHECKPOINT is asked for:"]

@@ -56,7 +56,7 @@ def test_it_shows_what_there_is(capsys):
     lines = out.splitlines()
     assert len(lines) <= 45 and max(map(len, lines)) <= 100
     first = [line.split()[0] for line in lines if line.startswith("  ") and line[2] != " "]
-    assert first[: len(COMMANDS)] == [*top.COMMANDS, "data"] and set(COMMANDS) == {*top.COMMANDS, "data"}
+    assert first[: len(COMMANDS)] == [*top.COMMANDS, *top.FOLDERS] and set(COMMANDS) == {*first[: len(COMMANDS)]}
     assert first[-len(presets.PRESETS) :] == list(presets.PRESETS)
     assert {*checkpoints.pretrained()} < {*first[len(COMMANDS) : -len(presets.PRESETS)]}
     words = out.replace(",", " ").split()

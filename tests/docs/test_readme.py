@@ -1,6 +1,5 @@
 """The README's commands parse, its Python runs, its links lead somewhere."""
 
-import importlib
 import re
 import shlex
 from pathlib import Path
@@ -19,7 +18,7 @@ COMMANDS = re.findall(r"^python -m minidraw\.(\w+) ([^#\n]*)", PRINTED, re.MULTI
 
 
 def module(name: str):
-    return importlib.import_module("minidraw.data.__main__" if name == "data" else f"minidraw.{name}")
+    return top.command(name)
 
 
 @pytest.mark.parametrize("name, arguments", COMMANDS)
@@ -57,10 +56,12 @@ def test_the_first_two_blocks_of_the_quick_start_are_the_two_commands():
 
 
 def test_it_names_every_command_and_no_other():
-    modules = {"data"} | {
-        path.stem for path in (README.parent / "minidraw").glob("*.py") if "\ndef parser()" in path.read_text()
+    modules = {
+        path.parent.name if path.stem == "__main__" else path.stem
+        for path in (README.parent / "minidraw").rglob("*.py")
+        if "\ndef parser()" in path.read_text()
     }
-    assert modules == {name for name, _ in COMMANDS} == {*top.COMMANDS, "data"}
+    assert modules == {name for name, _ in COMMANDS} == {*top.COMMANDS, *top.FOLDERS}
 
 
 def test_what_it_is_stands_before_the_first_picture():

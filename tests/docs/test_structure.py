@@ -10,7 +10,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "minidraw"
 # A module imports from its own wing and from those before it.
 WINGS = ("errors", "files", "streams", "cuda", "backend", "parallel", "data", "model", "presets", "pictures", "pages")
-WINGS += ("training", "cli", "commands")
+WINGS += ("training", "play", "cli", "commands")
 # But for these, which import when they are called: a network saves itself, and a drawing too.
 UPWARDS = {("model.network", "training.checkpoints"), ("model.draw", "pictures.saving")}
 MATHEMATICS = ("attention", "lstm", "latent", "likelihood", "recurrence")
@@ -89,7 +89,7 @@ def test_these_tests_notice():
     assert imports("model.network", everywhere=True) >= {"backend", "errors", "parallel.shard", "parallel.workers"}
     assert imports("model", everywhere=True) == {"model.draw", "model.ram", "model.network"}
     assert wing("training.step") == "training" and wing("train") == wing("__main__") == "commands"
-    assert wing("data.__main__") == "commands" and wing("data.folder") == "data"
+    assert wing("data.__main__") == wing("play.__main__") == "commands" and wing("data.folder") == "data"
 
 
 def lines(path: Path) -> int:

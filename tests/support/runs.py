@@ -16,12 +16,14 @@ from PIL import Image
 from minidraw import cli, compare, data, evaluate, figures, generate, interpolate, reconstruct, report, train
 from minidraw.data import Dataset, Images
 from minidraw.data import __main__ as data_command
+from minidraw.play import __main__ as play_command
 from minidraw.presets import Experiment, TrainConfig, preset
 from minidraw.training import checkpoints
 from minidraw.training.trainer import Trainer
 
 MODULES = {"train": train, "generate": generate, "reconstruct": reconstruct, "evaluate": evaluate}
-MODULES |= {"interpolate": interpolate, "figures": figures, "report": report, "compare": compare, "data": data_command}
+MODULES |= {"interpolate": interpolate, "figures": figures, "report": report, "compare": compare}
+MODULES |= {"data": data_command, "play": play_command}
 COMMANDS = {name: module.main for name, module in MODULES.items()}
 STROKES = (45, 20, 30)  # images to train on, to validate with, to test on
 SIZES = {"glimpses": 3, "read_size": 2, "write_size": 4, "enc_size": 7, "dec_size": 6, "latent_size": 5}
