@@ -3,6 +3,7 @@
 import sys
 
 import pytest
+from support import browser as browsers
 from support import strictcuda
 from support.runs import STROKES, trainer
 
@@ -43,6 +44,15 @@ def small_strokes(monkeypatch, tmp_path):
     monkeypatch.delenv("MINIDRAW_DATA", raising=False)
     monkeypatch.setenv("MINIDRAW_OFFLINE", "1")
     monkeypatch.setenv("MINIDRAW_CACHE", str(tmp_path / "cache"))
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """A headless browser, one for all tests."""
+    if not browsers.found():
+        pytest.skip(browsers.missing())
+    with browsers.Browser() as opened:
+        yield opened
 
 
 @pytest.fixture

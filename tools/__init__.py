@@ -5,6 +5,7 @@ bench           how fast minidraw is, beside JAX, PyTorch and the matrix product
 export_weights  keep of a run's checkpoint only what drawing and evaluating need
 fuzz            throw damaged and hostile files at every loader
 gpu_check       everything that only a GPU can tell, in one command
+screenshots     the live page's pictures for docs/, taken by a headless Chromium
 torture         kill training runs, let them go on, and compare what they come to
 """
 
