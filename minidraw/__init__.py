@@ -47,7 +47,7 @@ __all__ = [
     "from_arrays",
     "load",
 ]
-__version__ = "0.3.0"
+__version__ = "0.4.0"
 
 load = Network.load
 _LATER = {"fit": "training.fit", "from_arrays": "data", "Dataset": "data.images"}  # what takes its time to import
