@@ -59,13 +59,41 @@ def draw(house: House, asked: Asked) -> Drawing:
 
 def decide(house: House, asked: Asked) -> Drawing:
     """Draw one drawing of a sheet again, then as often with new noise in one glimpse, the first being 1, alone."""
-    network, latents, seed = _latents(house, asked)
-    T, n, Z = latents.shape
-    which, others = asked.whole("which", 0, n - 1), asked.whole("others", 1, MOST_OTHERS)
-    z = np.repeat(latents[:, which, None], 1 + others, axis=1)
-    new = stream(seed, Purpose.PRIOR, 1 + which).standard_normal((others, Z))  # none that the sheet has
-    z[asked.whole("glimpse", 1, T) - 1, 1:] = new
+    network, z, new = _one_and_others(house, asked)
+    z[asked.whole("glimpse", 1, len(z)) - 1, 1:] = new
     return network.draw_latents(z)
+
+
+def influence(house: House, asked: Asked) -> np.ndarray:
+    """Return by how much what `decide` draws differs from the drawing itself, for every glimpse, (T,).
+
+    It is a mean over pixels and the others, of the probabilities that come out.
+    """
+    network, latents, new = _one_and_others(house, asked)
+    changes = []
+    for t in range(len(latents)):
+        z = latents.copy()
+        z[t, 1:] = new
+        itself, *others = network.decode(z)[-1]
+        changes.append(np.abs(np.stack(others) - itself).mean())
+    return np.array(changes)
+
+
+def tell_influence(changes: np.ndarray) -> dict[str, Any]:
+    """Return it as the page shows it, from 0 to 1."""
+    return {"influence": changes.astype(float).round(5).tolist()}
+
+
+def _one_and_others(house: House, asked: Asked) -> tuple[DRAW, np.ndarray, np.ndarray]:
+    """Return a network, the latents of one drawing of a sheet 1 + others times (T, 1 + others, Z), and new ones.
+
+    The new ones (others, Z) are for a glimpse of the others.
+    """
+    network, latents, seed = _latents(house, asked)
+    _, n, Z = latents.shape
+    which, others = asked.whole("which", 0, n - 1), asked.whole("others", 1, MOST_OTHERS)
+    new = stream(seed, Purpose.PRIOR, 1 + which).standard_normal((others, Z))  # none that the sheet has
+    return network, np.repeat(latents[:, which, None], 1 + others, axis=1), new
 
 
 def walk(house: House, asked: Asked) -> Drawing:

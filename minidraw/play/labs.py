@@ -18,13 +18,14 @@ class Lab(NamedTuple):
 
     make: Any  # (house, asked) -> a thing
     tell: Any  # (thing) -> what JSON can say
-    save: Any  # (thing, path, plain, boxes): written as the path's ending says
+    save: Any  # (thing, path, plain, boxes): written as the path's ending says; None: it is no picture
 
 
 LABS = {
     "read": Lab(drawing.read, drawing.tell_reading, drawing.save_reading),
     "draw": Lab(drawing.draw, drawing.tell, drawing.save),
     "decide": Lab(drawing.decide, drawing.tell, drawing.save_row),
+    "influence": Lab(drawing.influence, drawing.tell_influence, None),
     "walk": Lab(drawing.walk, drawing.tell, drawing.save_walk),
     "filterbank": Lab(filterbank.make, filterbank.tell, filterbank.save),
     "classify": Lab(clutter.make, clutter.tell, clutter.save),
@@ -52,6 +53,8 @@ def saved(house: House, request: Any) -> tuple[bytes, str]:
     if kind not in KINDS:
         raise unknown("kind of file", kind, KINDS)
     lab = _lab(name)
+    if lab.save is None:
+        raise UserError(f"the lab {name} gives numbers, of which there are no pictures")
     thing = _made(lab, house, asked.child("request"))
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"minidraw-{name}.{kind}"

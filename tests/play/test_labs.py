@@ -164,6 +164,17 @@ def test_new_noise_in_one_glimpse_alone(house, model, glimpse):
     assert not np.array_equal(other.latents[glimpse - 1, 1:], new)
 
 
+def test_how_much_a_glimpse_decides_is_how_far_its_variants_are_away(house, model):
+    request = SHEET | {"which": 2, "others": 6}
+    told = answer(house, "influence", request)["influence"]
+    assert len(told) == 24
+    for t in (1, 7, 24):
+        last = LABS["decide"].make(house, Asked(request | {"glimpse": t})).frames[-1]  # (7, 1, 28, 28)
+        assert told[t - 1] == pytest.approx(np.abs(last[1:] - last[0]).mean(), abs=1e-5)
+    with pytest.raises(UserError, match="gives numbers, of which there are no pictures"):
+        saved(house, {"of": "influence", "request": request, "kind": "png"})
+
+
 def test_a_walk_is_that_of_interpolate_and_ends_where_it_should(house, model):
     made = LABS["walk"].make(house, Asked(SHEET | {"from": 4, "to": 1, "steps": 7}))
     sheet = model.draw(5, seed=3)
@@ -255,27 +266,6 @@ def test_what_cannot_be_is_one_line(house, name, request_, words):
 def test_files_are_of_few_kinds(house, kind):
     with pytest.raises(UserError, match=r"kind"):
         saved(house, {"of": "draw", "request": SHEET, "kind": kind})
-
-
-def test_numbers_of_a_request():
-    asked = Asked({"a": 2.0, "b": "x", "c": None, "d": float("nan"), "e": 10**400, "f": 1e300, "g": 0, "h": 2.5})
-    assert asked.whole("a", 1, 3) == 2 and asked.number("a", 0, 9) == 2.0 and asked.whole("c", 0, 9, 7) == 7
-    assert asked.number("h", 2.5, 2.5) == 2.5 and asked.flag("z", True) and asked.text("b") == "x"
-    assert "a" in asked and "c" not in asked and "z" not in asked
-    for refuse in (
-        lambda: asked.whole("b", 0, 9),
-        lambda: asked.whole("h", 0, 9),
-        lambda: asked.whole("e", 0, 9),
-        lambda: asked.whole("z", 0, 9),
-        lambda: asked.number("d", -1e9, 1e9),
-        lambda: asked.number("e", -1e9, 1e9),
-        lambda: asked.number("f", -1e9, 1e9),
-        lambda: asked.flag("g"),
-        lambda: asked.text("a"),
-        lambda: asked.child("a"),
-    ):
-        with pytest.raises(UserError):
-            refuse()
 
 
 def test_two_digits_and_colours_have_images_or_one_line(house, trained, tmp_path):

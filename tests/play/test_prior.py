@@ -1,5 +1,6 @@
 """The tab "From noise" in a browser: what it shows are the labs' answers to what was clicked."""
 
+import numpy as np
 from support.play import ask
 
 from minidraw.play.house import DEFAULT
@@ -48,6 +49,28 @@ def test_a_sheet_what_a_glimpse_decides_and_a_walk(open_page, address):
     page.click("#panel-prior button", "Other noise")
     wait_for(page, "sheet", ask(address, "draw", SHEET | {"seed": 1})["recording"])
     assert page.run(f"{TAB}.marks.length") == 0 and not page.run(f"{TAB}.deciding.checkVisibility()")
+
+
+def test_bars_tell_how_much_every_glimpse_decides(open_page, address):
+    page = open_page("prior")
+    page.wait(f"{TAB}.shows")
+    choose(page, 5)
+    bars = "[...document.querySelectorAll('#panel-prior .stepper .bars i')]"
+    page.wait(f"{bars}.length === 24")
+    heights = np.array(page.run(f"{bars}.map(bar => bar.clientHeight)"))
+    told = np.array(ask(address, "influence", SHEET | {"which": 5, "others": 8})["influence"])
+    assert np.abs(heights / heights.max() - told / told.max()).max() < 0.03 and heights.max() > 40
+    assert f"{100 * told.max():.1f} % at most, {100 * told[-1]:.1f} % by the last" in page.run(
+        f"{TAB}.most.textContent"
+    )
+    page.click("#panel-prior .stepper .bars button:nth-child(12)")
+    of = SHEET | {"which": 5, "others": 8, "glimpse": 12}
+    wait_for(page, "variants", ask(address, "decide", of)["recording"])
+    marked = page.run("[...document.querySelectorAll('#panel-prior .stepper .bars button')].map(b => b.className)")
+    assert marked == ["past"] * 11 + ["now"] + [""] * 12
+    middles = page.run(f"(box => box.left + box.width / 2)({bars}[11].getBoundingClientRect())")
+    left, _, width, _ = page.box("#panel-prior .stepper input")
+    assert abs(left + 11 + (width - 22) * 11 / 23 - middles) < 2, "the thumb is below its bar"
 
 
 def test_after_an_unfit_seed_the_sheet_that_is_seen_is_chosen_from(open_page, address):

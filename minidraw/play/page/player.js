@@ -47,18 +47,14 @@ class Player extends Sheet {
 
   fillBars() {
     if (!this.bars) return;
-    const kl = this.kl || [], tallest = Math.max(...kl, 0), most = Math.max(tallest, 1); // nats
+    const kl = this.kl || [], tallest = Math.max(...kl, 0);
     this.caption.textContent = `How much each glimpse takes in (KL, eq. 10); the tallest bar is ${tallest.toFixed(1)} `
       + "nats";
-    this.bars.replaceChildren(...kl.map((nats, i) => {
-      const fill = element("i"), bar = button("", () => { this.pause(); this.glimpse = i + 1; }, {tabIndex: -1,
-        "aria-label": `glimpse ${i + 1}: ${nats.toFixed(2)} nats`});
-      fill.style.height = `${Math.max(100 * nats / most, 1)}%`;
-      bar.onpointerenter = bar.onfocus = () => this.say(i + 1);
-      bar.onpointerleave = bar.onblur = () => this.say();
-      bar.append(fill);
-      return bar;
-    }));
+    fillBars(this.bars, kl, 1, {
+      name: t => `glimpse ${t}: ${kl[t - 1].toFixed(2)} nats`,
+      choose: t => { this.pause(); this.glimpse = t; },
+      point: t => this.say(t),
+    });
   }
 
   // What the colours of the boxes mean, as far as there are boxes.
@@ -88,11 +84,7 @@ class Player extends Sheet {
     if (!this.recording) return;
     this.at = Math.max(0, Math.min(Math.round(t), this.last));
     this.slider.value = this.at;
-    [...(this.bars.children || [])].forEach((bar, i) => {
-      bar.classList.toggle("now", i + 1 === this.at);
-      bar.classList.toggle("past", i + 1 < this.at);
-      bar.tabIndex = i + 1 === this.at ? 0 : -1;
-    });
+    if (this.bars) markBars(this.bars, this.at);
     this.say();
     this.name();
     this.draw();

@@ -76,7 +76,7 @@ class FromNoise {
     this.marks = []; // the cells that are A and B
     this.shows = null; // the request whose sheet one sees
     this.asked = {}; // by lab: the request whose answer is shown, or on its way
-    this.labs = Object.fromEntries(["draw", "decide", "walk"].map(lab => [lab, new Asking(lab)]));
+    this.labs = Object.fromEntries(["draw", "decide", "influence", "walk"].map(lab => [lab, new Asking(lab)]));
     section.append(...this.sheetParts(), this.decidePart(), this.walkPart());
   }
 
@@ -115,11 +115,16 @@ class FromNoise {
     this.decides = element("h2");
     this.glimpse = new Stepper(t => `new noise for glimpse ${t} alone`, "Play through all glimpses", 700,
       () => this.decide());
+    this.bars = element("div", {className: "bars", role: "group", "aria-label": "how much every glimpse decides"});
+    this.time = element("div", {className: "timeline"}, this.bars);
+    this.glimpse.slider.replaceWith(this.time);
+    this.time.append(this.glimpse.slider);
+    this.most = element("p", {className: "equation"});
     return this.deciding = element("section", {hidden: true, className: "parted"}, this.decides,
       element("p", {}, "A, and beside it what A would have been, had one glimpse t alone been given other random ",
         "numbers ", z("t"), ": eight times, each time others. Move the slider: which glimpses decide what it is, and ",
         "which only how it looks? Before that glimpse all nine are alike; play them to see where they part."),
-      this.glimpse.root, root, this.saving("decide", this.variants));
+      this.glimpse.root, this.most, root, this.saving("decide", this.variants));
   }
 
   walkPart() {
@@ -188,17 +193,39 @@ class FromNoise {
   newA(a) {
     this.glimpse.stop();
     if (a === undefined) {
-      this.asked.decide = null;
+      this.asked.decide = this.asked.influence = null;
       return;
     }
     const T = this.sheet.recording.glimpses;
     this.glimpse.slider.max = T;
+    this.time.style.setProperty("--places", T);
     this.glimpse.value = Math.min(this.glimpse.value, T);
-    this.decide(true);
+    this.bars.replaceChildren();
+    this.most.textContent = " ";
+    this.decide(true).then(() => this.measure());
+  }
+
+  // How much every glimpse decides, as bars above the slider.
+  async measure() {
+    const answer = this.asked.decide && await this.answer("influence", {...this.asked.decide, glimpse: null});
+    if (!answer || this.deciding.hidden) return;
+    const percent = answer.influence.map(part => 100 * part);
+    this.most.textContent = "Bars: how much of the picture changes by new noise in one glimpse alone, a mean over "
+      + `pixels: ${Math.max(...percent).toFixed(1)} % at most, ${percent.at(-1).toFixed(1)} % by the last glimpse.`;
+    fillBars(this.bars, percent, .01, {
+      name: t => `glimpse ${t}: ${percent[t - 1].toFixed(1)} %`,
+      choose: t => {
+        this.glimpse.stop();
+        this.glimpse.value = t;
+        this.decide();
+      },
+    });
+    markBars(this.bars, this.glimpse.value);
   }
 
   async decide(anew = false) {
     const t = this.glimpse.value;
+    markBars(this.bars, t);
     this.decides.textContent = `What does glimpse ${t} decide?`;
     const request = {...this.shows, which: this.marks[0], glimpse: t, others: FromNoise.OTHERS};
     const answer = await this.answer("decide", request);

@@ -44,6 +44,29 @@ function press(buttons, i) {
   [...buttons].forEach((one, k) => one.setAttribute("aria-pressed", k === i));
 }
 
+// Fills a row with bars of a number for every glimpse, the highest of which is at least `least`: a click chooses one;
+// point(t): the pointer or the focus is on one, or (undefined) on none any more.
+function fillBars(row, numbers, least, {name, choose, point = () => {}}) {
+  const most = Math.max(...numbers, least);
+  row.replaceChildren(...numbers.map((number, i) => {
+    const fill = element("i"), bar = button("", () => choose(i + 1), {tabIndex: -1, "aria-label": name(i + 1)});
+    fill.style.height = `${Math.max(100 * number / most, 1)}%`;
+    bar.onpointerenter = bar.onfocus = () => point(i + 1);
+    bar.onpointerleave = bar.onblur = () => point();
+    bar.append(fill);
+    return bar;
+  }));
+}
+
+// Marks the bar of a glimpse, and those before it.
+function markBars(row, glimpse) {
+  [...row.children].forEach((bar, i) => {
+    bar.classList.toggle("now", i + 1 === glimpse);
+    bar.classList.toggle("past", i + 1 < glimpse);
+    bar.tabIndex = i + 1 === glimpse ? 0 : -1;
+  });
+}
+
 // What an answer's grey pixels cost, if they do, whatever is drawn.
 function unavoidable({grey}) {
   return grey > .5 ? `, ${nats(grey)} of them unavoidable, for grey pixels` : "";
