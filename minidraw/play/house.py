@@ -65,10 +65,15 @@ class House:
         threads: int | None = None,
     ):
         self.data, self.data_dir, self.machine = data, data_dir, (backend, threads)
-        given = checkpoint or DEFAULT
-        self.checkpoints: dict[str, Checkpoint] = {name: checkpoints.load(name) for name in checkpoints.pretrained()}
-        name = given if given in self.checkpoints else one_line(harmless(given))
-        self.checkpoints[name] = checkpoints.load(given)
+        self.checkpoints: dict[str, Checkpoint] = {
+            name: checkpoints.load(checkpoints.PRETRAINED / f"{name}.npz") for name in checkpoints.pretrained()
+        }
+        name = checkpoint or DEFAULT
+        if checkpoint and (name not in self.checkpoints or os.path.lexists(name)):
+            name = one_line(harmless(name))
+            if name in self.checkpoints:  # a run beside the network of the package that has its name
+                name = f"./{name}"
+            self.checkpoints[name] = checkpoints.load(checkpoint)
         self.drawing = [key for key, of in self.checkpoints.items() if of.experiment.network == DRAW.name]
         naming = [key for key, of in self.checkpoints.items() if of.experiment.network == RAM.name]
         self.given = name
@@ -234,9 +239,8 @@ def _standing_in(recorded: str, shape: tuple[int, int, int]) -> Any:
             pixels, labels = strokes(STANDING_IN)
             return TwoDigits(pixels[:, 0], H) if recorded == "two_digits" else Cluttered(pixels[:, 0], labels, H)
         return Images(*strokes(STANDING_IN, H))
-    raise UserError(
-        f"there are no test images for {one_line(recorded)} here: start with --data or --data-dir, or give a picture"
-    )
+    called = one_line(short(recorded))
+    raise UserError(f"there are no test images for {called} here: start with --data or --data-dir, or give a picture")
 
 
 def _has_video() -> bool:
