@@ -2,7 +2,6 @@
 
 import base64
 import binascii
-import math
 from typing import Any
 
 from ..errors import UserError, one_line
@@ -31,7 +30,7 @@ class Asked:
     def number(self, name: str, low: float, high: float, default: float | None = None) -> float:
         """Return a number from `low` to `high`."""
         value = self._value(name, default)
-        if type(value) not in (int, float) or not low <= value <= high or not math.isfinite(value):
+        if type(value) not in (int, float) or not low <= value <= high:  # NaN neither
             raise self._unfit(name, f"a number from {low:g} to {high:g}")
         return float(value)
 

@@ -46,11 +46,11 @@ def make(house: House, asked: Asked) -> Look:
     picture that the house takes. Without a place chance decides on one.
     """
     network = house.classifier()
-    C, H, W = network.config.image_shape if network else (0, 0, 0)
+    if network is None:
+        raise UserError("there is no classifier for digits in clutter; start with the checkpoint `cluttered`")
+    _, H, W = network.config.image_shape
     pixels, labels = house.digits()
     side = pixels.shape[1]
-    if network is None or C != 1 or H != W or side > H or network.config.classes != 10:
-        raise UserError("there is no classifier for digits in clutter; start with the checkpoint `cluttered`")
     digit, label, words = _digit(house, asked, pixels, labels)  # (1, 28, 28)
     split = Cluttered(pixels, labels, H, scraps=asked.whole("scraps", 0, 4 * SCRAPS, SCRAPS))
     *scraps, by_chance_y, by_chance_x = split.chance(1, stream(asked.whole("seed", 0, MOST_NUMBER, 0), Purpose.IMAGES))

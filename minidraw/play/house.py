@@ -20,6 +20,7 @@ from ..errors import UserError, harmless, one_line, unknown
 from ..model.draw import DRAW
 from ..model.network import Network
 from ..model.ram import RAM
+from ..pages.report import counted
 from ..pictures.photos import (
     centred,
     draws_digits,
@@ -50,7 +51,7 @@ class Picture(io.BytesIO):
 
 
 class House:
-    """Networks, loaded when they are first asked for, and images; for any number of threads.
+    """Networks, loaded when they are first asked for, and images; the labs take turns (labs.py).
 
     checkpoint, data, data_dir: as the commands take them, None: DEFAULT, and what is here, for nothing is downloaded.
     Raises UserError for a checkpoint or data that are not to be had, or unfit for each other.
@@ -75,15 +76,16 @@ class House:
                 name = f"./{name}"
             self.checkpoints[name] = checkpoints.load(checkpoint)
         self.drawing = [key for key, of in self.checkpoints.items() if of.experiment.network == DRAW.name]
-        naming = [key for key, of in self.checkpoints.items() if of.experiment.network == RAM.name]
+        naming = [key for key, of in self.checkpoints.items() if _finds_digits(of)]
+        if name not in (*self.drawing, *naming):
+            raise UserError(f"{name} is a classifier, but not of digits in clutter: choose another checkpoint")
         self.given = name
         self.first = name if name in self.drawing else DEFAULT
         self.naming = name if name in naming else naming[0] if naming else None
         self.networks: dict[str, Network] = {}
         self.splits: dict[tuple, tuple[Any, str]] = {}
         self.busy = threading.Lock()  # while something is loaded
-        self.computing = threading.Lock()  # while a lab makes something
-        self.decoding = threading.Lock()  # Pillow's warnings are of the whole process
+        self.computing = threading.Lock()  # while a lab makes something, or opens a picture (opening.quiet)
         network = self.network(name)
         if data is not None or data_dir is not None:
             self.splits[_kind(network)] = self._given(data, *_kind(network))
@@ -109,7 +111,7 @@ class House:
             "shape": list(config.image_shape),
             "glimpses": checkpoint.glimpses(),
             "read": read,
-            "words": f"{harmless(short(train.data))}, {size} pixels in {checkpoint.glimpses()} glimpses",
+            "words": f"{harmless(short(train.data))}, {size} pixels in {counted(checkpoint.glimpses(), 'glimpse')}",
         }
         if checkpoint.experiment.network == RAM.name:
             return described | {"classes": list(self.network(name).class_names)}
@@ -143,7 +145,7 @@ class House:
         kind = _kind(network)
         with self.busy:
             if kind not in self.splits:
-                self.splits[kind] = self._loaded(*kind)
+                self.splits[kind] = self._loaded(*kind, network.origin[1])
             return self.splits[kind]
 
     def _given(self, data: str | None, recorded: str, shape: tuple[int, int, int]) -> tuple[Any, str]:
@@ -155,12 +157,17 @@ class House:
             raise UserError(f"the images of {name} are {sizes}; choose another --data or checkpoint")
         return split, f"the test images of {harmless(short(name))}"
 
-    def _loaded(self, recorded: str, shape: tuple[int, int, int]) -> tuple[Any, str]:
-        if data_sets.is_known(recorded) and ":" not in recorded:
+    def _loaded(self, recorded: str, shape: tuple[int, int, int], known_by: dict) -> tuple[Any, str]:
+        """Return those of the data that a network was trained on: official files, or a folder named here before."""
+        where = None if recorded == "strokes" or recorded.startswith(PREFIX) else self.data_dir
+        digest = (known_by.get("fingerprint") or {}).get("sha256", "")
+        if data_sets.is_known(recorded) and (
+            not recorded.startswith(PREFIX) or data_sets.is_remembered(recorded, digest)
+        ):
             with contextlib.suppress(UserError):
-                split = data_sets.load(recorded, self.data_dir if recorded != "strokes" else None, download=False).test
+                split = data_sets.load(recorded, where, download=False, shape=shape).test
                 if tuple(split.shape) == shape:
-                    return split, f"the test images of {recorded}"
+                    return split, f"the test images of {harmless(short(recorded))}"
         return _standing_in(recorded, shape), "the digits that minidraw draws itself"
 
     def digits(self) -> tuple[np.ndarray, np.ndarray]:
@@ -193,25 +200,22 @@ class House:
         if "picture" not in asked:
             raise UserError("an image must be drawn, a picture, or the number of a test image")
         picture = Picture(asked.content("picture"), one_line(harmless(asked.text("name", "the picture")), 60))
-        with self.decoding:
-            preparation = network.origin[1].get("preparation") if network.origin else None
-            if preparation and not asked.flag("whole"):
-                return read_prepared(picture, Preparation(**preparation))
-            if placed:
-                return read_digit(picture)
-            return read_picture(picture, shape, isinstance(network, DRAW) and draws_on_black(network))
+        if (preparation := network.origin[1].get("preparation")) and not asked.flag("whole"):
+            return read_prepared(picture, Preparation(**preparation))
+        if placed:
+            return read_digit(picture)
+        return read_picture(picture, shape, isinstance(network, DRAW) and draws_on_black(network))
 
-    def _drawn(self, file: Picture, shape: tuple[int, int, int], placed: bool, on_white: bool) -> np.ndarray:
+    @staticmethod
+    def _drawn(file: Picture, shape: tuple[int, int, int], placed: bool, on_white: bool) -> np.ndarray:
         """Return what was drawn on the page, white on black, as an image (C, H, W)."""
         if placed:
-            with self.decoding:
-                ink = np.asarray(open_picture(file, "L")) > 127
+            ink = np.asarray(open_picture(file, "L")) > 127
             if not ink.any():
                 raise UserError("nothing is drawn yet")
             rows, columns = (np.flatnonzero(ink.any(axis=axis)) for axis in (1, 0))
             return centred(ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1])[None]
-        with self.decoding:
-            image, _ = read_picture(file, shape, on_black=False)
+        image, _ = read_picture(file, shape, on_black=False)
         return 1 - image if on_white else image
 
 
@@ -229,6 +233,15 @@ def short(path: str) -> str:
 def _kind(network: Network) -> tuple[str, tuple[int, int, int]]:
     """Return what a network was trained on, and the shape of its images."""
     return network.origin[0].data, network.config.image_shape
+
+
+def _finds_digits(checkpoint: Checkpoint) -> bool:
+    """Tell whether a network is a classifier of digits in clutter."""
+    if checkpoint.experiment.network != RAM.name:
+        return False
+    config = checkpoint.experiment.model
+    C, H, W = config.image_shape
+    return C == 1 and H == W >= 28 and getattr(config, "classes", 0) == 10
 
 
 def _standing_in(recorded: str, shape: tuple[int, int, int]) -> Any:

@@ -10,6 +10,9 @@ from PIL import Image
 
 import minidraw
 from minidraw import UserError
+from minidraw.data.cluttered import Cluttered
+from minidraw.data.images import Images
+from minidraw.data.two_digits import TwoDigits
 from minidraw.model.draw import DRAW
 from minidraw.model.ram import RAM, RAMConfig
 from minidraw.play import house as houses
@@ -117,3 +120,65 @@ def test_numbers_go_as_far_as_a_browsers():
     with pytest.raises(UserError, match="seed must be a whole number"):
         answer(house, "draw", {"seed": (1 << 53) + 1, "count": 1})
     assert house.image(Asked({"number": 1 << 53}), house.network(DEFAULT))[1].startswith(f"number {(1 << 53) % 200} of")
+
+
+@pytest.mark.parametrize(
+    "recorded, kind, shape",
+    [
+        ("unknown", Images, (1, 28, 28)),
+        ("svhn", Images, (1, 40, 40)),
+        ("cluttered", Cluttered, (1, 100, 100)),
+        ("two_digits", TwoDigits, (1, 60, 60)),
+        ("two_digits", None, (3, 60, 60)),
+        ("strokes", None, (1, 20, 20)),
+        ("strokes", None, (1, 28, 30)),
+    ],
+)
+def test_without_test_images_digits_of_the_same_size_stand_in(recorded, kind, shape):
+    one = network(image_shape=shape)
+    one.origin = dataclasses.replace(minidraw.load(DEFAULT, threads=1).origin[0], data=recorded), {}
+    house = House(threads=1)
+    if kind is None:
+        with pytest.raises(UserError, match=f"no test images for {recorded} here"):
+            house.images(one)
+    else:
+        split, words = house.images(one)
+        assert type(split) is kind and split.shape == shape and words == "the digits that minidraw draws itself"
+
+
+def test_a_dark_figure_for_a_larger_network_of_light_ones_is_turned():
+    house, content = House(threads=1), io.BytesIO()
+    figure = np.pad(np.ones((20, 10), np.uint8), ((20, 20), (25, 25)))
+    Image.fromarray(255 - 255 * figure).save(content, "png")
+    asked = Asked({"picture": base64.b64encode(content.getvalue()).decode()})
+    image, words = house.image(asked, house.network("two-digits-small"))
+    np.testing.assert_array_equal(image[0], figure)
+    assert words.startswith("inverted")
+
+
+def test_two_channels_are_shown_as_three_and_no_ink_where_there_is_none(tmp_path):
+    network(image_shape=(2, 5, 6)).save(tmp_path / "two.npz")
+    of = answer(House(str(tmp_path / "two.npz"), threads=1), "draw", {"count": 4})["recording"]
+    assert of["shape"] == [5, 6, 3] and len(base64.b64decode(of["canvas"])) == 3 * 4 * 5 * 6 * 3
+    assert of["ink"] is None
+
+
+def test_a_folder_that_was_trained_on_here_gives_its_test_images(tmp_path):
+    for k in range(12):
+        (tmp_path / "ada").mkdir(exist_ok=True)
+        Image.new("L", (9, 7), 20 * k).save(tmp_path / "ada" / f"{k}.png")
+    path, name = tmp_path / "own.npz", f"folder:{tmp_path / 'ada'}"
+    settings = {"glimpses": 2, "read_size": 2, "write_size": 2, "enc_size": 4, "dec_size": 4, "latent_size": 2}
+    minidraw.fit(name, steps=1, batch_size=2, seed=0, threads=1, progress=False, **settings).save(path)
+    own = House(str(path), threads=1)
+    split, words = own.images(own.network(own.first))
+    assert split.shape == (1, 7, 9) and words == "the test images of folder:ada"
+    assert answer(own, "read", {"image": {"number": 0}})["words"] == "number 0 of the test images of folder:ada"
+
+
+@pytest.mark.parametrize("sizes", [{"classes": 7}, {"image_shape": (3, 40, 40)}, {"image_shape": (1, 20, 20)}])
+def test_a_classifier_of_something_else_is_one_line(tmp_path, sizes):
+    path = tmp_path / "other.npz"
+    RAM(RAMConfig(glimpses=2, read_size=2, hidden_size=4, **sizes), threads=1).save(path)
+    with pytest.raises(UserError, match="is a classifier, but not of digits in clutter: choose another checkpoint"):
+        House(str(path), threads=1)

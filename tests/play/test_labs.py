@@ -79,6 +79,7 @@ def test_an_image_is_read_as_the_library_reads_it(house, model):
     assert np.array_equal(unpacked(of["ink"], T, 1, 28, 28, 1), rounded(shown(drawing).frames))
     assert np.array_equal(unpacked(of["originals"], 1, 28, 28, 1), rounded(x))
     assert np.array_equal(unpacked(of["start"], 28, 28, 1), rounded(drawing.start))
+    assert np.array_equal(unpacked(of["empty"], 28, 28, 1), rounded(shown(drawing).empty))
     for name in ("read", "write"):
         lines = np.stack([np.stack(box_lines(getattr(drawing, name), t), axis=-1) for t in range(T)])  # (T, 1, 4)
         assert np.abs(np.array(of[name]) - lines).max() < 1e-3
@@ -278,7 +279,7 @@ def test_two_digits_and_colours_have_images_or_one_line(house, trained, tmp_path
     assert answer(other, "read", {"image": {"number": 0}})["recording"]["glimpses"] == 3
     assert answer(other, "draw", {"network": DEFAULT, "count": 2})["recording"]["glimpses"] == 24
     with pytest.raises(UserError, match="no test images for svhn here"):
-        House._loaded(house, "svhn", (3, 64, 64))
+        house._loaded("svhn", (3, 64, 64), {})
 
 
 def test_a_classifier_takes_the_place_of_the_shipped_one(house, tmp_path):
