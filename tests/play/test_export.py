@@ -167,17 +167,23 @@ def test_in_a_browser_from_a_file(house, tmp_path, browser, width, dark):
         "[...document.querySelectorAll('section')].map(one => one.querySelectorAll('.steps button').length)"
     )
     assert sections == [EACH, EACH]
-    opened.wait("[...document.querySelectorAll('.player .play')].every(one => one.textContent === 'Again')")
+    to_the_end(opened)
     before = pictures(opened, tmp_path)
     opened.click("section:first-child .steps button:nth-child(4)")
     opened.wait("document.querySelector('section:first-child [aria-pressed=true]').ariaLabel === 'image 4'")
     opened.click("section:last-child .steps button:nth-child(2)")
-    opened.wait("[...document.querySelectorAll('.player .play')].every(one => one.textContent === 'Again')")
+    to_the_end(opened)
     assert all(map(np.any, (a != b for a, b in zip(before, pictures(opened, tmp_path), strict=True))))
     assert opened.run("document.documentElement.scrollWidth") <= width
     assert opened.run("getComputedStyle(document.getElementById('both')).display") == "grid"
     assert opened.problems == []
     opened.close()
+
+
+def to_the_end(opened) -> None:
+    """Move the sliders of both players to what came out."""
+    opened.run("document.querySelectorAll('.timeline input').forEach(one => (one.value = one.max, one.oninput()))")
+    opened.wait("[...document.querySelectorAll('.player .play')].every(one => one.textContent === 'Again')")
 
 
 def pictures(opened, folder) -> list[np.ndarray]:

@@ -24,7 +24,7 @@ class Stepper extends Clock {
     }, {min: 1, max: 1, value: 1});
     this.button = button(name, () => this.on ? this.stop() : this.play());
     this.root = element("div", {className: "controls stepper"},
-      element("label", {}, this.label, this.slider), this.button);
+      element("div", {className: "step"}, this.label, this.slider), this.button);
     this.say();
   }
 
@@ -35,7 +35,10 @@ class Stepper extends Clock {
     this.say();
   }
 
-  say() { this.label.textContent = this.words(this.value); }
+  say() {
+    this.label.textContent = this.words(this.value);
+    this.slider.setAttribute("aria-label", this.label.textContent);
+  }
 
   play() {
     let next = this.value = 1;
