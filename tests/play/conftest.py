@@ -1,7 +1,21 @@
-"""The live page in a browser: one server and one browser for all tests, every test a page of its own."""
+"""The page's server with labs of a test's own; and, in a browser, one real server for all tests, a page for each."""
 
 import pytest
 from support.play import serving
+from support.wire import Labs, running
+
+
+@pytest.fixture
+def labs():
+    """Labs that do what a test wants."""
+    return Labs()
+
+
+@pytest.fixture
+def server(labs):
+    """A server of these, in this process."""
+    with running(labs) as server:
+        yield server
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,6 @@ import pytest
 from support.wire import (
     JSON,
     OK,
-    Labs,
     ask,
     connect,
     eventually,
@@ -24,17 +23,6 @@ from support.wire import (
 
 from minidraw.play import server as serving
 from minidraw.play.server import FILES, LARGEST, PLACES
-
-
-@pytest.fixture
-def labs():
-    return Labs()
-
-
-@pytest.fixture
-def server(labs):
-    with running(labs) as server:
-        yield server
 
 
 def test_a_question_that_is_too_large_is_refused_before_it_is_read(server, labs):

@@ -10,23 +10,11 @@ import socketserver
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from support.wire import HOUSE, JSON, Labs, ask, connect, eventually, question, raw, running, still_answers
+from support.wire import HOUSE, JSON, ask, connect, eventually, question, raw, running, still_answers
 
 from minidraw import errors
 from minidraw.errors import UserError
 from minidraw.play.server import FILES, HEADERS, HERE, Server
-
-
-@pytest.fixture
-def labs():
-    return Labs()
-
-
-@pytest.fixture
-def server(labs):
-    with running(labs) as server:
-        yield server
-
 
 # ------------------------------------------------------------------------------------------------- what is served
 

@@ -3,19 +3,7 @@
 import json
 
 import pytest
-from support.wire import OK, Labs, ask, get, question, raw, running, statuses, still_answers
-
-
-@pytest.fixture
-def labs():
-    return Labs()
-
-
-@pytest.fixture
-def server(labs):
-    with running(labs) as server:
-        yield server
-
+from support.wire import OK, ask, get, question, raw, running, statuses, still_answers
 
 # ---------------------------------------------------------------------------------------------------- other pages
 
