@@ -209,8 +209,7 @@ def check_out(options: argparse.Namespace, size: Size) -> None:
 
 def write_drawing(options: argparse.Namespace, drawing: Drawing, originals: np.ndarray | None = None) -> None:
     """Write a drawing, beside its `originals` (n, C, H, W) if there are any, as the options say; tell what was made."""
-    if not np.isfinite(drawing.frames).all():
-        raise UserError("this network's numbers overflow, so that nothing can be seen of it; choose another checkpoint")
+    saving.check_finite(drawing.frames)
     names = ("plain", "strip", "columns", "scale", "fps", "latents")
     look = {name: getattr(options, name) for name in names}
     print(saving.save(drawing, options.out, originals=originals, boxes=not options.no_boxes, **look))

@@ -47,6 +47,12 @@ def check_moving(path: str | os.PathLike) -> None:
         raise UserError(f"a morph is a moving picture: let the file end in {_any_of(tuple(MOVING))}, not {kind}")
 
 
+def check_finite(numbers: Any) -> None:
+    """Raise UserError where a network's numbers are not finite."""
+    if not np.isfinite(numbers).all():
+        raise UserError("this network's numbers overflow, so that nothing can be seen of it; choose another checkpoint")
+
+
 def check(
     path: str | os.PathLike,
     size: Size,

@@ -49,7 +49,7 @@ def make(house: House, asked: Asked) -> Look:
     if network is None:
         raise UserError("there is no classifier for digits in clutter; start with the checkpoint `cluttered`")
     _, H, W = network.config.image_shape
-    pixels, labels = house.digits()
+    pixels, labels = house.digits
     side = pixels.shape[1]
     digit, label, words = _digit(house, asked, pixels, labels)  # (1, 28, 28)
     split = Cluttered(pixels, labels, H, scraps=asked.whole("scraps", 0, 4 * SCRAPS, SCRAPS))

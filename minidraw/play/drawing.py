@@ -13,7 +13,7 @@ from ..pictures.sizes import Size
 from ..streams import Purpose, stream
 from .asked import Asked
 from .house import MOST_NUMBER, House
-from .recording import check, recording
+from .recording import recording
 
 MOST = 64  # drawings of a sheet
 MOST_OTHERS = 24  # with other noise
@@ -42,7 +42,7 @@ def read(house: House, asked: Asked) -> Reading:
 
 def tell_reading(reading: Reading) -> dict[str, Any]:
     """Return what the page shows of it; the bound is that of eq. 12."""
-    check([*reading.kl, reading.reconstruction])
+    saving.check_finite([*reading.kl, reading.reconstruction])
     return {
         "recording": recording(reading.drawing),
         "kl": np.round(reading.kl, 4).tolist(),
@@ -82,7 +82,7 @@ def influence(house: House, asked: Asked) -> np.ndarray:
 
 def tell_influence(changes: np.ndarray) -> dict[str, Any]:
     """Return it as the page shows it, from 0 to 1."""
-    check(changes)
+    saving.check_finite(changes)
     return {"influence": changes.astype(float).round(5).tolist()}
 
 

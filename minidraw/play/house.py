@@ -1,6 +1,7 @@
 """What the page can show: networks by name, test images, and pictures that somebody draws or drops."""
 
 import contextlib
+import functools
 import io
 import os
 import threading
@@ -84,7 +85,7 @@ class House:
         self.naming = name if name in naming else naming[0] if naming else None
         self.networks: dict[str, Network] = {}
         self.splits: dict[tuple, tuple[Any, str]] = {}
-        self.busy = threading.Lock()  # while something is loaded
+        self.busy = threading.Lock()  # while a network is loaded: the page is told of them beside the labs
         self.computing = threading.Lock()  # while a lab makes something, or opens a picture (opening.quiet)
         network = self.network(name)
         if data is not None or data_dir is not None:
@@ -143,10 +144,9 @@ class House:
         Without them they are digits that the package draws itself. Raises UserError where those will not do.
         """
         kind = _kind(network)
-        with self.busy:
-            if kind not in self.splits:
-                self.splits[kind] = self._loaded(*kind, network.origin[1])
-            return self.splits[kind]
+        if kind not in self.splits:
+            self.splits[kind] = self._loaded(*kind, network.origin[1])
+        return self.splits[kind]
 
     def _given(self, data: str | None, recorded: str, shape: tuple[int, int, int]) -> tuple[Any, str]:
         """Return the test images that were asked for by name or folder. Raises UserError where they do not fit."""
@@ -160,26 +160,23 @@ class House:
     def _loaded(self, recorded: str, shape: tuple[int, int, int], known_by: dict) -> tuple[Any, str]:
         """Return those of the data that a network was trained on: official files, or a folder named here before."""
         where = None if recorded == "strokes" or recorded.startswith(PREFIX) else self.data_dir
-        digest = (known_by.get("fingerprint") or {}).get("sha256", "")
-        if data_sets.is_known(recorded) and (
-            not recorded.startswith(PREFIX) or data_sets.is_remembered(recorded, digest)
-        ):
+        known = data_sets.is_known(recorded)
+        if recorded.startswith(PREFIX):
+            known = data_sets.is_remembered(recorded, (known_by.get("fingerprint") or {}).get("sha256", ""))
+        if known:
             with contextlib.suppress(UserError):
                 split = data_sets.load(recorded, where, download=False, shape=shape).test
                 if tuple(split.shape) == shape:
                     return split, f"the test images of {harmless(short(recorded))}"
         return _standing_in(recorded, shape), "the digits that minidraw draws itself"
 
+    @functools.cached_property
     def digits(self) -> tuple[np.ndarray, np.ndarray]:
-        """Return digits (n, 28, 28), uint8, and which they are (n,): MNIST's test images, or ones drawn here."""
-        with self.busy:
-            if ("digits",) not in self.splits:
-                try:
-                    split = data_sets.load("mnist", self.data_dir, download=False).test
-                except UserError:
-                    split = _standing_in("strokes", (1, 28, 28))
-                self.splits["digits",] = split, ""
-            split, _ = self.splits["digits",]
+        """Digits (n, 28, 28), uint8, and which they are (n,): MNIST's test images, or ones drawn here."""
+        try:
+            split = data_sets.load("mnist", self.data_dir, download=False).test
+        except UserError:
+            split = _standing_in("strokes", (1, 28, 28))
         return split.pixels[:, 0], split.labels
 
     def image(self, asked: Asked, network: Network) -> tuple[np.ndarray, str]:

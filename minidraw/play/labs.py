@@ -30,7 +30,7 @@ LABS = {
     "filterbank": Lab(filterbank.make, filterbank.tell, filterbank.save),
     "classify": Lab(clutter.make, clutter.tell, clutter.save),
 }
-KINDS = ("gif", "png", "mp4", "webp")
+KINDS = ("gif", "png", "mp4")
 
 
 def answer(house: House, name: str, request: Any) -> dict[str, Any]:

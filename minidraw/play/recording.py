@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import UserError
 from ..model.draw import Drawing
 from ..model.windows import Windows
 from ..pictures.ink import shown
+from ..pictures.saving import check_finite
 from ..pictures.sheets import box_lines
 
 
@@ -35,16 +35,10 @@ def boxes(windows: Windows | None) -> list | None:
     return [np.round(boxes, 3).tolist() for boxes in lines]
 
 
-def check(numbers: Any) -> None:
-    """Raise UserError for numbers that are not finite: of these nothing can be seen, and JSON has no words for them."""
-    if not np.isfinite(numbers).all():
-        raise UserError("this network's numbers overflow, so that nothing can be seen of it; choose another one")
-
-
 def recording(drawing: Drawing) -> dict[str, Any]:
     """Return a drawing by the names above. Raises UserError for one whose numbers overflow."""
     T, n, C, H, W = drawing.frames.shape
-    check(drawing.frames)
+    check_finite(drawing.frames)
     ink = shown(drawing)
     return {
         "shape": [H, W, 1 if C == 1 else 3],

@@ -42,7 +42,7 @@ FILES = {"/": HERE / "index.html", "/page.css": PAGES / "page.css"} | {f"/{name}
 VERSIONS = ("HTTP/1.0", "HTTP/1.1")
 HOUSE, SAVE = "/api/house", "/api/save"
 KINDS = {".html": "html", ".css": "css", ".js": "javascript"}
-SAVED = {".gif": "image/gif", ".png": "image/png", ".webp": "image/webp", ".mp4": "video/mp4"}
+SAVED = {".gif": "image/gif", ".png": "image/png", ".mp4": "video/mp4"}
 HEADERS = {
     "Server": "minidraw",
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; "

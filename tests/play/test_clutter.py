@@ -40,7 +40,7 @@ def read_picture(path: Path) -> np.ndarray:
 
 
 def test_an_image_is_as_the_data_set_makes_it(house):
-    pixels, labels = house.digits()
+    pixels, labels = house.digits
     look = made(house, digit={"number": 6}, seed=11)
     expected = Cluttered(pixels, labels).batch([6], stream(11, Purpose.IMAGES))
     np.testing.assert_array_equal(look.image, expected[0])
@@ -49,7 +49,7 @@ def test_an_image_is_as_the_data_set_makes_it(house):
 
 
 def test_a_digit_moves_and_the_clutter_stays(house):
-    pixels, _ = house.digits()
+    pixels, _ = house.digits
     digit = unit(pixels[3])
     alone = made(house, digit={"number": 3}, scraps=0, x=5, y=50)
     expected = np.zeros((100, 100), np.float32)
@@ -63,7 +63,7 @@ def test_a_digit_moves_and_the_clutter_stays(house):
 
 
 def test_which_digit_is_asked_for(house):
-    pixels, labels = house.digits()
+    pixels, labels = house.digits
     sevens = np.flatnonzero(labels == 7)
     for number in (0, 1, len(sevens)):
         look = made(house, digit={"class": 7, "number": number}, scraps=0, x=0, y=0)
@@ -141,7 +141,7 @@ def test_without_a_classifier_it_says_so(house, monkeypatch):
 
 
 def test_a_kind_of_which_there_is_none_is_refused(house, monkeypatch):
-    monkeypatch.setattr(house, "digits", lambda: (np.zeros((3, 28, 28), np.uint8), np.zeros(3, np.uint8)))
+    monkeypatch.setattr(house, "digits", (np.zeros((3, 28, 28), np.uint8), np.zeros(3, np.uint8)))
     with pytest.raises(UserError, match="there is no 4 among the digits here"):
         made(house, digit={"class": 4, "number": 0})
 

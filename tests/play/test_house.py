@@ -3,6 +3,8 @@
 import base64
 import dataclasses
 import io
+import threading
+import time
 
 import numpy as np
 import pytest
@@ -15,8 +17,8 @@ from minidraw.data.images import Images
 from minidraw.data.two_digits import TwoDigits
 from minidraw.model.draw import DRAW
 from minidraw.model.ram import RAM, RAMConfig
+from minidraw.play import drawing, labs
 from minidraw.play import house as houses
-from minidraw.play import labs
 from minidraw.play.asked import Asked
 from minidraw.play.house import DEFAULT, House
 from minidraw.play.labs import LABS, answer
@@ -163,7 +165,7 @@ def test_two_channels_are_shown_as_three_and_no_ink_where_there_is_none(tmp_path
     assert of["ink"] is None
 
 
-def test_a_folder_that_was_trained_on_here_gives_its_test_images(tmp_path):
+def test_a_folder_that_was_trained_on_here_gives_its_test_images(tmp_path, monkeypatch):
     for k in range(12):
         (tmp_path / "ada").mkdir(exist_ok=True)
         Image.new("L", (9, 7), 20 * k).save(tmp_path / "ada" / f"{k}.png")
@@ -174,6 +176,10 @@ def test_a_folder_that_was_trained_on_here_gives_its_test_images(tmp_path):
     split, words = own.images(own.network(own.first))
     assert split.shape == (1, 7, 9) and words == "the test images of folder:ada"
     assert answer(own, "read", {"image": {"number": 0}})["words"] == "number 0 of the test images of folder:ada"
+    monkeypatch.setenv("MINIDRAW_CACHE", str(tmp_path / "elsewhere"))  # where nobody has named the folder
+    stranger = House(str(path), threads=1)
+    with pytest.raises(UserError, match="no test images for folder:ada here"):
+        stranger.images(stranger.network(stranger.first))
 
 
 @pytest.mark.parametrize("sizes", [{"classes": 7}, {"image_shape": (3, 40, 40)}, {"image_shape": (1, 20, 20)}])
@@ -182,3 +188,36 @@ def test_a_classifier_of_something_else_is_one_line(tmp_path, sizes):
     RAM(RAMConfig(glimpses=2, read_size=2, hidden_size=4, **sizes), threads=1).save(path)
     with pytest.raises(UserError, match="is a classifier, but not of digits in clutter: choose another checkpoint"):
         House(str(path), threads=1)
+
+
+def test_labs_take_turns(monkeypatch):
+    house, inside, most = House(threads=1), [], []
+
+    def make(*_):
+        inside.append(1)
+        most.append(len(inside))
+        time.sleep(0.02)
+        inside.pop()
+
+    monkeypatch.setitem(LABS, "draw", labs.Lab(make, lambda thing: {}, None))
+    threads = [threading.Thread(target=answer, args=(house, "draw", {})) for _ in range(5)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert most == [1] * 5
+
+
+def test_a_walk_goes_there_and_back_and_shows_no_end_twice(monkeypatch):
+    shown = []
+    monkeypatch.setattr(drawing.saving, "morph", lambda of, path: shown.append(of))
+    walk = LABS["walk"].make(House(threads=1), Asked(SHEET | {"from": 0, "to": 1, "steps": 4}))
+    drawing.save_walk(walk, "a.gif", False, True)
+    assert np.array_equal(shown[0].frames, walk.frames[:, [0, 1, 2, 3, 2, 1]])
+
+
+def test_new_noise_is_none_of_the_sheets():
+    house = House(threads=1)
+    made = LABS["decide"].make(house, Asked(SHEET | {"which": 0, "glimpse": 2}))
+    sheet = house.network(DEFAULT).draw(SHEET["count"], SHEET["seed"])
+    assert not np.isin(made.latents[1, 1:], sheet.latents).any()

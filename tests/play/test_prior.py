@@ -70,6 +70,7 @@ def test_bars_tell_how_much_every_glimpse_decides(open_page, address):
     assert marked == ["past"] * 11 + ["now"] + [""] * 12
     middles = page.run(f"(box => box.left + box.width / 2)({bars}[11].getBoundingClientRect())")
     left, _, width, _ = page.box("#panel-prior .stepper input")
+    assert left > page.run(f"{TAB}.glimpse.label.getBoundingClientRect().right"), "it stands beside its words"
     assert abs(left + 11 + (width - 22) * 11 / 23 - middles) < 2, "the thumb is below its bar"
 
 

@@ -46,7 +46,6 @@ def test_the_house_and_the_labs_answer_in_json(server, labs):
         ("minidraw-draw.gif", "image/gif", "minidraw-draw.gif"),
         ("a.png", "image/png", "a.png"),
         ("a.mp4", "video/mp4", "a.mp4"),
-        ("a.webp", "image/webp", "a.webp"),
         ("a.html", "application/octet-stream", "a.html"),  # as the page's own it would be shown
         ('a"\r\nX: é.gif', "image/gif", "a___X___.gif"),
     ],

@@ -1,8 +1,8 @@
 // What the page asks the program, and what it tells the reader of that.
 
 const TOLD = 8000; // milliseconds, for what is not wrong
-const SAVES = {gif: "a picture that moves, as it is drawn", webp: "a picture that moves, as it is drawn",
-  mp4: "a film, as it is drawn", png: "one picture, the glimpses side by side"};
+const SAVES = {gif: "a picture that moves, as it is drawn", mp4: "a film, as it is drawn",
+  png: "one picture, the glimpses side by side"};
 
 // Sends a request to a lab of the program and returns its answer; a mistake is thrown as the program's one line.
 function ask(name, request) {

@@ -134,7 +134,7 @@ class DrawPage {
           element("div", {className: "buttons"},
             button("Undo", () => this.undo(), {title: "the last stroke (Ctrl-Z)"}),
             button("Clear", () => this.clear()),
-            button("Test image", () => this.test(), {title: "an image of the test set, which it has never seen"}),
+            button("Test image", () => this.test(), {title: "an image that it has not been trained on"}),
             button("Picture", () => this.file.click(), {title: "a file; or drop one here, or paste one"}),
             this.file)),
         element("div", {className: "result"}, heads, show),
