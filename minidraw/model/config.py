@@ -47,8 +47,7 @@ def check_image_shape(config: Any) -> None:
 def check_counts(config: Any, *names: str) -> None:
     """Raise UserError unless the fields of those names are counts."""
     for name in names:
-        if not is_count(getattr(config, name)):
-            raise UserError(f"{name} must be an integer of 1 or more, not {getattr(config, name)!r}")
+        check_count(name, getattr(config, name))
         object.__setattr__(config, name, int(getattr(config, name)))
 
 
@@ -61,6 +60,12 @@ def check_grid(config: Any, name: str, optional: bool) -> None:
             "one filter a side has no stride (equation 24 divides by N - 1)"
         )
     object.__setattr__(config, name, None if size is None else int(size))
+
+
+def check_count(name: str, value: Any) -> None:
+    """Raise UserError unless a value is a whole number of 1 or more."""
+    if not is_count(value):
+        raise UserError(f"{name} must be a whole number of 1 or more, not {value!r}")
 
 
 def is_count(value: Any) -> bool:

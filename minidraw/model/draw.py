@@ -11,9 +11,9 @@ from ..backend import Array, to_device, to_host
 from ..parallel.guard import blas_threads
 from ..parallel.shard import Shard
 from ..streams import Purpose, stream
-from .config import DRAWConfig, parameter_shapes, start_values
+from .config import DRAWConfig, check_count, parameter_shapes, start_values
 from .latent import log_ratio
-from .network import Network, check_count
+from .network import Network
 from .recurrence import Trace, backward, forward, generate, written_by
 from .windows import Windows, windows
 

@@ -16,7 +16,7 @@ from ..parallel.guard import Guard, blas_threads
 from ..parallel.memory import parameter_views
 from ..parallel.shard import Shard, parts
 from ..parallel.workers import SMALLEST_WORK, Workers, cores, dotted_path, shard_bounds
-from .config import is_count
+from .config import check_count
 
 IMAGES_AT_ONCE = 250  # of a job without gradients: enough for every core, and little memory
 
@@ -202,12 +202,6 @@ class Network(ABC):
         if low < least or high > most:
             raise UserError(f"{name} must have values from {least} to {most}, not {low} to {high}: rescale them")
         return to_device(array, self.xp, self.dtype)
-
-
-def check_count(name: str, value: Any) -> None:
-    """Raise UserError unless a value is a whole number of 1 or more."""
-    if not is_count(value):
-        raise UserError(f"{name} must be a whole number of 1 or more, not {value!r}")
 
 
 def parameter_count(network: type[Network], config: Any) -> int:

@@ -218,7 +218,7 @@ def test_splits_that_are_given(away):
 
 MISTAKES = [
     ({"glimses": 3}, "unknown setting 'glimses'; did you mean 'glimpses'"),
-    ({"enc_size": 0}, "enc_size must be an integer of 1 or more"),
+    ({"enc_size": 0}, "enc_size must be a whole number of 1 or more"),
     ({"learning_rate": "fast"}, "learning_rate must be of type float"),
     ({"preset": "mnst"}, "unknown preset 'mnst'; did you mean 'mnist'"),
     ({"minutes": 1, "steps": 3}, "give one of them"),
