@@ -118,8 +118,8 @@ def backward(trace: RAMTrace, params: dict, grads: dict, x: Array, hot: Array, s
     """Fill `grads` with the gradient of `scale` times the summed cross entropy; `hot` (B, K) is 1 at the label.
 
     Unless config.window_clip is 0, dwindow (B, 5) is cut off at `scale` times that before it goes on (as in
-    arXiv:1308.0850, section 2.1): moved by a pixel, 0.02 of g, a narrow window sees something else, and such slopes
-    multiply from glimpse to glimpse until a few images decide for all. trace.logits, from `forward`, is used up.
+    arXiv:1308.0850, section 2.1): moved by a pixel, 0.02 of g, a narrow window sees something else. Such slopes pass
+    from window to window, and a few images would decide for all. trace.logits, from `forward`, is used up.
     """
     T, R, steepest = trace.T, trace.R, scale * trace.window_clip
     images = x.reshape(len(x), *trace.image_shape)
