@@ -95,7 +95,7 @@ def test_a_classifier(faces):
     labelled = from_arrays(FACES, np.arange(60) % 3)
     of = begun(RAM(config, threads=1, seed=5), labelled, batch_size=10)
     np.testing.assert_array_equal(of.model.flat_params, RAM(config, threads=1, seed=5).flat_params)
-    assert of.experiment.network == "ram" and of.experiment.train.learning_rate == 5e-4
+    assert of.experiment.network == "ram" and of.experiment.train.learning_rate == 2e-3
     two = from_arrays(FACES, np.arange(60) % 2)
     assert "softmax.W is (8, 3) there, but (8, 2) here" in refusal(begun, RAM(config, threads=1), two)
     assert "here" in refusal(begun, RAM(config, threads=1), faces, preset="strokes")
