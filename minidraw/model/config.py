@@ -56,7 +56,7 @@ def check_grid(config: Any, name: str, optional: bool) -> None:
     size = getattr(config, name)
     if not (is_count(size) and size >= 2) and not (optional and size is None):
         raise UserError(
-            f"{name} must be an integer of 2 or more{', or None for no attention' * optional}, not {size!r}: "
+            f"{name} must be a whole number of 2 or more{', or None for no attention' * optional}, not {size!r}: "
             "one filter a side has no stride (equation 24 divides by N - 1)"
         )
     object.__setattr__(config, name, None if size is None else int(size))

@@ -83,14 +83,15 @@ def test_a_config_is_a_frozen_value():
 
 @pytest.mark.parametrize("name", ["read_size", "write_size"])
 def test_one_filter_a_side_is_refused(name):
-    with pytest.raises(UserError, match=rf"^{name} must be an integer of 2 or more, or None .*no stride \(equation 24"):
+    message = rf"^{name} must be a whole number of 2 or more, or None .*no stride \(equation 24"
+    with pytest.raises(UserError, match=message):
         DRAWConfig(**{name: 1})
 
 
 @pytest.mark.parametrize("name", ["glimpses", "enc_size", "dec_size", "latent_size", "read_size", "write_size"])
 @pytest.mark.parametrize("value", [0, -3, 2.5, "7", True])
 def test_sizes_that_are_no_size_are_refused(name, value):
-    with pytest.raises(UserError, match=rf"^{name} must be an integer .*, not {value!r}") as caught:
+    with pytest.raises(UserError, match=rf"^{name} must be a whole number .*, not {value!r}") as caught:
         DRAWConfig(**{name: value})
     assert "\n" not in str(caught.value)
 
