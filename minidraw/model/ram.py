@@ -43,6 +43,7 @@ class RAMConfig:
         check_image_shape(self)
         if not (isinstance(self.window_clip, numbers.Real) and 0 <= self.window_clip < math.inf):
             raise UserError(f"window_clip must be a finite number of 0 or more, not {self.window_clip!r}")
+        object.__setattr__(self, "window_clip", float(self.window_clip))
         check_counts(self, "glimpses", "hidden_size", "classes")
         check_grid(self, "read_size", optional=False)
 

@@ -156,6 +156,11 @@ def test_a_network_that_cannot_be_is_refused(field):
         RAMConfig(**field)
 
 
+def test_numbers_of_numpy_are_numbers():
+    clip = RAMConfig(window_clip=np.float32(3)).window_clip
+    assert type(clip) is float and clip == 3, "a checkpoint can keep it"
+
+
 UNFIT = [np.zeros(6, int), np.zeros(7), np.full(7, 9), np.full(7, -1), np.zeros((7, 1), int)]
 
 
