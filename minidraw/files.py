@@ -135,7 +135,10 @@ def own(name: str, flags: int) -> int:
 
 def is_there(file: IO, path: Path) -> bool:
     """Tell whether an open file is still the one of that name."""
-    return os.path.lexists(path) and os.path.samestat(os.fstat(file.fileno()), os.lstat(path))
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), os.lstat(path))
+    except OSError:  # there is none; asked once, since it may go at any time
+        return False
 
 
 def let_go(file: IO, path: Path) -> None:

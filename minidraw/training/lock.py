@@ -93,20 +93,20 @@ def _take(folder: Path, say: Callable[[str], None], other: str) -> IO[bytes]:
     try:
         while True:
             file = open_own(path)
-            mine, told = lock(file), one_line(file.read(len(MARK) + 300).decode(errors="replace"), 300)
-            if told and not told.startswith(MARK.strip()):
-                file.close()
-                raise UserError(f"{path} is of another program: choose another folder with {other}")
-            if mine is False:
-                file.close()
-                who = told.removeprefix(MARK.strip()).strip() or "another process"
-                raise UserError(
-                    f"{folder} is being written by a run ({who}): wait for its end, stop it, or choose another folder "
-                    f"with {other}"
-                )
-            if is_there(file, path):  # else whoever had it has just removed it
-                break
-            file.close()
+            with contextlib.ExitStack() as unless_taken:
+                unless_taken.callback(file.close)
+                mine, told = lock(file), one_line(file.read(len(MARK) + 300).decode(errors="replace"), 300)
+                if told and not told.startswith(MARK.strip()):
+                    raise UserError(f"{path} is of another program: choose another folder with {other}")
+                if mine is False:
+                    who = told.removeprefix(MARK.strip()).strip() or "another process"
+                    raise UserError(
+                        f"{folder} is being written by a run ({who}): wait for its end, stop it, or choose another "
+                        f"folder with {other}"
+                    )
+                if is_there(file, path):  # else whoever had it has just removed it
+                    unless_taken.pop_all()
+                    break
         since = time.strftime("%Y-%m-%d %H:%M:%S")
         try:
             file.seek(0)

@@ -94,6 +94,33 @@ def test_a_lock_that_its_holder_has_just_removed_is_none(tmp_path, monkeypatch):
         assert HERE in refusal(held(tmp_path).__enter__)
 
 
+@pytest.mark.parametrize("look", [1, 2])
+def test_a_lock_that_goes_at_any_look_at_it_is_none(tmp_path, monkeypatch, look):
+    usual, looks = os.lstat, []
+
+    def late(path, **options):
+        looks.extend([path] * (os.fspath(path) == str(tmp_path / NAME)))
+        if len(looks) == look:
+            (tmp_path / NAME).unlink(missing_ok=True)
+        return usual(path, **options)
+
+    monkeypatch.setattr(os, "lstat", late)
+    with held(tmp_path):
+        assert (len(looks) > 1) == (look == 1) and HERE in (tmp_path / NAME).read_text()
+    assert everything(tmp_path) == []
+
+
+def test_a_disk_that_fails_leaves_no_file_open(tmp_path, monkeypatch):
+    opened = []
+
+    def fail(file):
+        opened.append(file)
+        raise OSError(5, os.strerror(5))
+
+    monkeypatch.setattr("minidraw.training.lock.lock", fail)
+    assert "cannot write" in refusal(held(tmp_path).__enter__) and opened[0].closed
+
+
 @pytest.mark.parametrize("end", ["kill", "exit"])
 def test_a_child_does_not_hold_it_when_the_parent_is_gone(tmp_path, end):
     """Neither one that was forked, nor one that was started, as workers are."""
