@@ -91,22 +91,9 @@ def _take(folder: Path, say: Callable[[str], None], other: str) -> IO[bytes]:
     """Return the folder's lock file, locked. Raises UserError where another run has it."""
     path = folder / NAME
     try:
-        while True:
-            file = open_own(path)
-            with contextlib.ExitStack() as unless_taken:
-                unless_taken.callback(file.close)
-                mine, told = lock(file), one_line(file.read(len(MARK) + 300).decode(errors="replace"), 300)
-                if told and not told.startswith(MARK.strip()):
-                    raise UserError(f"{path} is of another program: choose another folder with {other}")
-                if mine is False:
-                    who = told.removeprefix(MARK.strip()).strip() or "another process"
-                    raise UserError(
-                        f"{folder} is being written by a run ({who}): wait for its end, stop it, or choose another "
-                        f"folder with {other}"
-                    )
-                if is_there(file, path):  # else whoever had it has just removed it
-                    unless_taken.pop_all()
-                    break
+        while not (taken := _locked(path, other)):
+            pass  # whoever had it has just removed it
+        file, mine = taken
         since = time.strftime("%Y-%m-%d %H:%M:%S")
         try:
             file.seek(0)
@@ -121,6 +108,25 @@ def _take(folder: Path, say: Callable[[str], None], other: str) -> IO[bytes]:
     if mine is None:
         say(f"note: the disk of {folder} has no locks, so nothing keeps a second run out of it: start only one")
     return file
+
+
+def _locked(path: Path, other: str) -> tuple[IO[bytes], bool | None] | None:
+    """Return a lock file, locked, and what `lock` says; None where it has gone. Raises UserError as `_take` does."""
+    with contextlib.ExitStack() as unless_taken:
+        file = unless_taken.enter_context(open_own(path))
+        mine, told = lock(file), one_line(file.read(len(MARK) + 300).decode(errors="replace"), 300)
+        if told and not told.startswith(MARK.strip()):
+            raise UserError(f"{path} is of another program: choose another folder with {other}")
+        if mine is False:
+            who = told.removeprefix(MARK.strip()).strip() or "another process"
+            raise UserError(
+                f"{path.parent} is being written by a run ({who}): wait for its end, stop it, or choose another folder "
+                f"with {other}"
+            )
+        if not is_there(file, path):
+            return None
+        unless_taken.pop_all()
+    return file, mine
 
 
 def _forked() -> None:

@@ -110,14 +110,9 @@ def test_a_lock_that_goes_at_any_look_at_it_is_none(tmp_path, monkeypatch, look)
     assert everything(tmp_path) == []
 
 
-def test_a_disk_that_fails_leaves_no_file_open(tmp_path, monkeypatch):
+def test_a_lock_that_cannot_be_read_is_not_left_open(tmp_path, monkeypatch):
     opened = []
-
-    def fail(file):
-        opened.append(file)
-        raise OSError(5, os.strerror(5))
-
-    monkeypatch.setattr("minidraw.training.lock.lock", fail)
+    monkeypatch.setattr("minidraw.training.lock.open_own", lambda path: opened.append(open(path, "wb")) or opened[-1])
     assert "cannot write" in refusal(held(tmp_path).__enter__) and opened[0].closed
 
 
