@@ -34,7 +34,7 @@ def make(config: DRAWConfig, batch: int, rough: bool = False) -> Problem:
     flat = start_values(config, seed=0)
     if rough:
         flat = 0.4 * rng.standard_normal(flat.size)
-    params = parameter_views(flat.astype(np.float32), parameter_shapes(config))
+    params = dict(parameter_views(flat.astype(np.float32), parameter_shapes(config)))  # JAX knows no classes of dicts
     x = (rng.random((batch, *config.image_shape)) < 0.2).astype(np.float32)  # about as dark as MNIST
     noise = rng.standard_normal((config.glimpses, batch, config.latent_size), np.float32)
     return Problem(config, params, x, noise)
