@@ -1,5 +1,6 @@
 """What the tests of several folders are given."""
 
+import signal
 import sys
 
 import pytest
@@ -12,6 +13,11 @@ from minidraw.cuda import blas
 from minidraw.data import strokes
 
 THREADS = 64  # a block of a kernel; a CPU runs them one after another
+
+# `nohup`, or a job in a script's background, begins with signals ignored that tests send and wait for.
+for name, usual in (("SIGINT", signal.default_int_handler), ("SIGHUP", signal.SIG_DFL)):
+    if hasattr(signal, name) and signal.getsignal(getattr(signal, name)) is signal.SIG_IGN:
+        signal.signal(getattr(signal, name), usual)
 
 
 @pytest.fixture(scope="session")
