@@ -24,6 +24,7 @@ REQUIRED = [
 EXTRAS = {
     "test": [
         "pytest>=8",
+        "pytest-xdist>=3.6",  # runs them on two cores
         "autograd>=1.7",  # differentiates the reference, to check the gradients written by hand
         "h5py>=3.8",  # writes and reads small files like SVHN's
         "tensorboardX>=2.6",  # writes the events that a test reads back
