@@ -166,7 +166,7 @@ PRESETS = {
     ),
 }
 
-# Smaller networks for the same experiments: half an hour to an hour and a half on one core.
+# Smaller networks for the same experiments: a quarter of an hour to two hours (docs/results.md).
 PRESETS |= {
     # Of the paper's 100 latent variables ten are used, and 90 noise to the decoder (docs/results.md).
     "mnist-small": _PAPER.replace(glimpses=24, read_size=5, latent_size=16, steps=25_000, decay_from=0.35),
