@@ -14,7 +14,6 @@ from ..data import Dataset
 from ..data.folder.options import PREFIX
 from ..errors import LONGEST as LONGEST_LINE
 from ..errors import UserError, one_line
-from ..model import NETWORKS
 from ..model.config import is_count
 from ..model.network import Network
 from ..model.ram import RAM
@@ -52,18 +51,30 @@ class Init:
 
     def put_into(self, model: Network) -> None:
         """Let a network have these parameters. Raises UserError for the first one that does not fit."""
-        shapes = [NETWORKS[self.network].parameter_shapes(self.config), model.parameter_shapes(model.config)]
+        if self.network != model.name:
+            raise UserError(
+                f"this run cannot start from {self.name}: it is {self.network.upper()}, this is {model.name.upper()}"
+            )
+        shapes = [model.parameter_shapes(config) for config in (self.config, model.config)]
         for name in dict.fromkeys([*shapes[1], *shapes[0]]):
             its, here = (of.get(name, "not there") for of in shapes)
             if its != here:
                 C, H, W = self.config.image_shape
                 images = f"images of {self.config.image_shape}, here {model.config.image_shape}"
                 way = f"; pictures of a folder become such by '?size={W}x{H}&grey={int(C == 1)}'" * (C in (1, 3))
-                why = images + way if self.config.image_shape != model.config.image_shape else "its sizes differ"
+                why = images + way if self.config.image_shape != model.config.image_shape else self._differing(model)
                 raise UserError(
                     f"this run cannot start from {self.name}: {name} is {its} there, but {here} here ({why})"
                 )
         model.flat_params[:] = model.xp.asarray(self.flat_params)
+
+    def _differing(self, model: Network) -> str:
+        """Name the settings that make the parameters of a network others than these."""
+        shapes, differing = model.parameter_shapes(model.config), []
+        for key, value in vars(self.config).items():
+            if model.parameter_shapes(dataclasses.replace(model.config, **{key: value})) != shapes:
+                differing.append(f"{key}={value}, here {getattr(model.config, key)}")
+        return "it has " + "; ".join(differing)
 
 
 @dataclasses.dataclass
