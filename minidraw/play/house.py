@@ -38,7 +38,7 @@ from ..training.checkpoints import Checkpoint
 from ..training.telling import version
 from .asked import Asked
 
-DEFAULT = "mnist-small"  # the best network that comes with the package
+DEFAULT = "mnist-small"  # mnist draws a little better, but takes longer to answer
 STANDING_IN = 200  # digits that the package draws itself where test images are not here
 MOST_NUMBER = 1 << 53  # of a test image or a seed: JavaScript's numbers are whole up to here
 
