@@ -142,6 +142,18 @@ def filterbanks_backward(trace: "ReadTrace | WriteTrace", t: int, H: int, W: int
     dwindow[:, LOG_VARIANCE:] *= xp.abs(window[:, LOG_VARIANCE:]) < LOG_LIMIT
 
 
+def placed_by(trace: "ReadTrace | WriteTrace", t: int, W: Array, steepest: float, dh: Array, xp) -> Array:
+    """Fill dh with what reaches the state (B, h) that placed the window, by W (h, 5), from trace.dwindow[t]; return it.
+
+    Unless `steepest` is 0, dwindow is cut off there first (as in arXiv:1308.0850, section 2.1): moved by a pixel, 0.02
+    of g, a narrow window sees something else. Such slopes pass from window to window, and few images decide for all.
+    """
+    dwindow = trace.dwindow[t]
+    if steepest:
+        xp.clip(dwindow, -steepest, steepest, out=dwindow)
+    return xp.matmul(dwindow, W.T, out=dh)
+
+
 class ReadTrace:
     """What reading S channels leaves for its backward pass, for all time steps; DRAW's 2C are image and error image."""
 

@@ -28,12 +28,14 @@ class DRAWConfig:
     enc_size: int = 256  # E, hidden units of the encoder's LSTM
     dec_size: int = 256  # D, hidden units of the decoder's LSTM
     latent_size: int = 100  # Z, latent variables per glimpse
+    window_clip: float = 0.0  # largest slope of an image's loss along a window's parameter, in nats; 0: any
 
     def __post_init__(self):
         check_image_shape(self)
         check_counts(self, "glimpses", "enc_size", "dec_size", "latent_size")
         check_grid(self, "read_size", optional=True)
         check_grid(self, "write_size", optional=True)
+        check_window_clip(self)
 
 
 def check_image_shape(config: Any) -> None:
@@ -60,6 +62,14 @@ def check_grid(config: Any, name: str, optional: bool) -> None:
             "one filter a side has no stride (equation 24 divides by N - 1)"
         )
     object.__setattr__(config, name, None if size is None else int(size))
+
+
+def check_window_clip(config: Any) -> None:
+    """Raise UserError unless config.window_clip is a finite number of 0 or more; make it a float."""
+    clip = config.window_clip
+    if not (isinstance(clip, numbers.Real) and 0 <= float(clip) < math.inf):
+        raise UserError(f"window_clip must be a finite number of 0 or more, not {clip!r}")
+    object.__setattr__(config, "window_clip", float(clip))
 
 
 def check_count(name: str, value: Any) -> None:

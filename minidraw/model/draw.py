@@ -132,7 +132,8 @@ class DRAW(Network):
         """Return the loss of a minibatch and the gradient of its total by parameter name.
 
         x is (B, C, H, W) in [0, 1], noise (T, B, Z) standard normal. The arrays of gradients are valid until the next
-        call. Raises UserError for shapes that do not fit the config and values out of range.
+        call. With a window_clip they are not quite the gradient (attention.placed_by). Raises UserError for shapes
+        that do not fit the config and values out of range.
         """
         return _mean_loss(*self._on_every_core("loss_and_grads", *self._checked(x, noise))), self.grads
 

@@ -9,7 +9,6 @@ Letters: T glimpses, B images, C, H, W channels, height, width, N filters along 
 
 import dataclasses
 import math
-import numbers
 from collections.abc import Sequence
 
 import numpy as np
@@ -18,8 +17,8 @@ from ..backend import Array, as_array, to_device, to_host
 from ..errors import UserError
 from ..parallel.guard import blas_threads
 from ..parallel.shard import Shard
-from .attention import LOG_GAMMA, LOG_VARIANCE, ReadTrace, read, read_backward
-from .config import check_counts, check_grid, check_image_shape, random_weights
+from .attention import LOG_GAMMA, LOG_VARIANCE, ReadTrace, placed_by, read, read_backward
+from .config import check_counts, check_grid, check_image_shape, check_window_clip, random_weights
 from .lstm import LSTMTrace, dense, dense_gradients, lstm, lstm_backward, lstm_weight_gradients
 from .network import Network
 from .windows import Windows, windows
@@ -41,11 +40,9 @@ class RAMConfig:
 
     def __post_init__(self):
         check_image_shape(self)
-        if not (isinstance(self.window_clip, numbers.Real) and 0 <= self.window_clip < math.inf):
-            raise UserError(f"window_clip must be a finite number of 0 or more, not {self.window_clip!r}")
-        object.__setattr__(self, "window_clip", float(self.window_clip))
         check_counts(self, "glimpses", "hidden_size", "classes")
         check_grid(self, "read_size", optional=False)
+        check_window_clip(self)
 
 
 def parameter_shapes(config: RAMConfig) -> dict[str, tuple[int, ...]]:
@@ -118,11 +115,9 @@ def forward(trace: RAMTrace, params: dict, x: Array, xp) -> Array:
 def backward(trace: RAMTrace, params: dict, grads: dict, x: Array, hot: Array, scale: float, xp) -> None:
     """Fill `grads` with the gradient of `scale` times the summed cross entropy; `hot` (B, K) is 1 at the label.
 
-    Unless config.window_clip is 0, dwindow (B, 5) is cut off at `scale` times that before it goes on (as in
-    arXiv:1308.0850, section 2.1): moved by a pixel, 0.02 of g, a narrow window sees something else. Such slopes pass
-    from window to window, and a few images would decide for all. trace.logits, from `forward`, is used up.
+    trace.logits, from `forward`, is used up.
     """
-    T, R, steepest = trace.T, trace.R, scale * trace.window_clip
+    T, R = trace.T, trace.R
     images = x.reshape(len(x), *trace.image_shape)
     # cross entropy = -log softmax(logits)[label]:  dlogits = softmax(logits) - hot
     dlogits = xp.exp(trace.logits, out=trace.logits)
@@ -134,11 +129,8 @@ def backward(trace: RAMTrace, params: dict, grads: dict, x: Array, hot: Array, s
     for t in reversed(range(T)):
         dinputs = lstm_backward(trace.lstm, t, params["lstm.W"], dh, xp)
         read_backward(trace.read, t, images, trace.glimpse[t], dinputs[:, :R], None, xp)
-        dwindow = trace.read.dwindow[t]
-        if steepest:
-            xp.clip(dwindow, -steepest, steepest, out=dwindow)
-        xp.matmul(dwindow, params["read.W"].T, out=trace.scratch)
-        xp.add(dinputs[:, R:], trace.scratch, out=dh)
+        dplacing = placed_by(trace.read, t, params["read.W"], scale * trace.window_clip, trace.scratch, xp)
+        xp.add(dinputs[:, R:], dplacing, out=dh)
     xp.sum(dh, axis=0, out=grads["h0"])
     lstm_weight_gradients(trace.lstm, grads["lstm.W"], grads["lstm.b"], xp)
     dense_gradients(trace.h[:-1], trace.read.dwindow, grads["read.W"], grads["read.b"], xp)
@@ -201,9 +193,9 @@ class RAM(Network):
     def loss_and_grads(self, x: Array, labels: Array) -> tuple[RAMLoss, dict[str, Array]]:
         """Return the loss of a minibatch and the gradient of its total by parameter name.
 
-        x is (B, C, H, W) in [0, 1], labels (B,) whole numbers below `classes`. With a window_clip some of it is
-        cut off, see `backward`. The arrays of gradients are valid until the next call. Raises UserError for shapes that
-        do not fit the config and values out of range.
+        x is (B, C, H, W) in [0, 1], labels (B,) whole numbers below `classes`. The arrays of gradients are valid until
+        the next call. With a window_clip they are not quite the gradient (attention.placed_by). Raises UserError for
+        shapes that do not fit the config and values out of range.
         """
         x = self._checked_images(x)
         labels = self.checked_labels(labels, len(x))

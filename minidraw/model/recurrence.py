@@ -11,7 +11,7 @@ latent variables.
 """
 
 from ..backend import Array, fused
-from .attention import ReadTrace, WriteTrace, read, read_backward, write, write_backward
+from .attention import ReadTrace, WriteTrace, placed_by, read, read_backward, write, write_backward
 from .config import DRAWConfig, glimpse_size
 from .latent import LatentTrace, divergence, sample, sample_backward
 from .likelihood import reconstruction, reconstruction_backward, sigmoid
@@ -32,7 +32,7 @@ class Trace:
         N, M = config.read_size, config.write_size
         # Without attention the image's share of the encoder's input is the same at every step and is not repeated.
         self.R = R = P if N is None else glimpse_size(config)
-        self.image_shape, self.T, self.D, self.Z = config.image_shape, T, D, Z
+        self.image_shape, self.T, self.D, self.Z, self.window_clip = config.image_shape, T, D, Z, config.window_clip
         self.encoder = LSTMTrace(alloc, T, B, R + D + E, E)  # inputs: glimpse, h_dec, h_enc
         self.latent = LatentTrace(alloc, T, B, E, Z)
         self.decoder = LSTMTrace(alloc, T, B, Z + D, D)  # inputs: z, h_dec
@@ -167,7 +167,7 @@ def written_by(trace: Trace, t: int, xp) -> Array:
     return trace.written[t]
 
 
-def decode_step_backward(trace: Trace, t: int, params: dict, dh_dec: Array, xp) -> Array:
+def decode_step_backward(trace: Trace, t: int, params: dict, scale: float, dh_dec: Array, xp) -> Array:
     """Reverse of decode_step, from dh_dec (B, D), the gradient of h_dec after the glimpse, and trace.dcanvas.
 
     Returns the gradient of the decoder's inputs, (B, Z + D). dh_dec is completed in place first; it may be a view of
@@ -181,7 +181,7 @@ def decode_step_backward(trace: Trace, t: int, params: dict, dh_dec: Array, xp) 
     else:
         write_backward(trace.write, t, trace.dcanvas.reshape(-1, C, H, W), xp)
         dpatch = trace.write.dpatch[t].reshape(len(dh_dec), -1)
-        dh_dec += xp.matmul(trace.write.dwindow[t], params["write.W"].T, out=scratch)
+        dh_dec += placed_by(trace.write, t, params["write.W"], scale * trace.window_clip, scratch, xp)
     dh_dec += xp.matmul(dpatch, params["patch.W"].T, out=scratch)
     return lstm_backward(trace.decoder, t, params["decoder.W"], dh_dec, xp)
 
@@ -209,7 +209,7 @@ def encode_step_backward(
         glimpse, derror, scratch = trace.glimpse[t], trace.derror, trace.scratch
         images = trace.images.reshape(-1, 2 * C, H, W)
         read_backward(trace.read, t, images, glimpse, dinputs_enc[:, :R], derror.reshape(-1, C, H, W), xp)
-        dh_dec += xp.matmul(trace.read.dwindow[t], params["read.W"].T, out=scratch)
+        dh_dec += placed_by(trace.read, t, params["read.W"], scale * trace.window_clip, scratch, xp)
     error_image_backward(trace, t, derror, xp)
 
 
@@ -221,7 +221,7 @@ def backward(trace: Trace, params: dict, grads: dict, noise: Array, scale: float
     for gradient in (trace.encoder.dcell, trace.decoder.dcell, dh_enc, dinputs_dec):
         gradient[:] = 0.0
     for t in reversed(range(trace.T)):
-        dinputs_dec = decode_step_backward(trace, t, params, dinputs_dec[:, Z:], xp)
+        dinputs_dec = decode_step_backward(trace, t, params, scale, dinputs_dec[:, Z:], xp)
         encode_step_backward(trace, t, params, noise, scale, dinputs_dec, dh_enc, xp)
     xp.sum(dinputs_dec[:, Z:], axis=0, out=grads["h_dec0"])
     xp.sum(dh_enc, axis=0, out=grads["h_enc0"])

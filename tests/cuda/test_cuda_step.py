@@ -27,7 +27,7 @@ pytestmark = pytest.mark.usefixtures("gpu", "small_strokes")
 TINY = {
     "draw": experiment(steps=12, clip=2.0),  # which some gradients exceed
     "no attention": experiment(steps=12, read_size=None, write_size=None),
-    "growing": experiment(steps=12, glimpse_warmup=0.5, glimpse_start=0.7),
+    "growing": experiment(steps=12, glimpse_warmup=0.5, glimpse_start=0.7, window_clip=0.5),
     "ram": Experiment(RAMConfig((1, 28, 28), 3, 4, 7, window_clip=0.02), experiment(steps=12).train),
 }
 networks = pytest.mark.parametrize("network", TINY)

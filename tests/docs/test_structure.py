@@ -100,7 +100,7 @@ def test_what_a_reader_must_open_stays_short():
     root = list(PACKAGE.glob("*.py"))
     assert 10 < len(root) <= 16
     paper = {path.stem: lines(path) for path in (PACKAGE / "model").glob("*.py")}
-    assert 1000 < sum(paper.values()) <= 1760
+    assert 1000 < sum(paper.values()) <= 1780
     assert 500 < sum(paper[name] for name in MATHEMATICS) <= 900
     assert {path.name for path in MODULES.values() if lines(path) > 300} == LONG.keys()
     tests = list((ROOT / "tests").rglob("*.py"))

@@ -1,15 +1,10 @@
 """The classifier RAM against differences, autograd and loops, its contract, and its mistakes."""
 
-import dataclasses
 import functools
 import math
-import types
 
-import autograd
-import autograd.numpy as anp
 import numpy as np
 import pytest
-from autograd.extend import defvjp, primitive
 from support import gradcheck
 from support.classifier import Classifier
 
@@ -24,51 +19,6 @@ B = 7
 @pytest.mark.parametrize("check", gradcheck.CHECKS)
 def test_classifier(channels, check):
     check(Classifier(channels))
-
-
-def cutting(limit: float) -> types.SimpleNamespace:
-    """Return autograd's NumPy whose `transpose`, of a window's parameters in reference.py, cuts slopes off."""
-    transpose = primitive(np.transpose)
-    defvjp(transpose, lambda ans, a: lambda slope: np.transpose(slope).clip(-limit, limit))
-    return types.SimpleNamespace(**vars(anp) | {"transpose": transpose})
-
-
-def assert_cut_off(model: RAM, part: Classifier, least: float) -> None:
-    """Fail unless the gradient is autograd's with slopes cut off, which differs from the true one by `least`."""
-    np_, arrays = cutting(model.config.window_clip / B), part.inputs | part.constants
-    for name, param in part.inputs.items():
-        model.params[name][...] = param
-    _, grads = model.loss_and_grads(arrays["x"], part.labels)
-    expected = autograd.grad(lambda i: part.reference(np_, **i, **part.constants)[0])(part.inputs)
-    gradcheck.assert_gradients(grads, expected)
-    true = gradcheck.autograd_gradients(part)
-    for name in true.keys() - {"softmax.W", "softmax.b"}:
-        assert gradcheck.error(expected[name], true[name]) > least, f"{name}: nothing was cut off"
-
-
-@pytest.mark.parametrize("channels", [1, 2, 3])
-def test_slopes_along_a_windows_parameters_are_cut_off_on_their_way_back(monkeypatch, channels):
-    """For each image by itself, whatever shard it is in."""
-    monkeypatch.setattr("minidraw.model.network.SMALLEST_WORK", 0)
-    monkeypatch.setattr("minidraw.parallel.workers.SMALLEST_SHARD", 3)
-    part = Classifier(channels)
-    for threads, clip in ((1, 0.02), (2, 0.02), (1, 0.001)):
-        model = RAM(dataclasses.replace(part.config, window_clip=clip), dtype="float64", threads=threads)
-        assert_cut_off(model, part, least=1e-3)
-        model = RAM(dataclasses.replace(part.config, window_clip=1.02 * clip), dtype="float64", threads=threads)
-        model.config = dataclasses.replace(model.config, window_clip=clip)  # what is expected, not what is done
-        with pytest.raises(AssertionError, match="relative error"):
-            assert_cut_off(model, part, least=1e-3)
-
-
-def test_slopes_that_are_not_steep_are_left_as_they_are():
-    part = Classifier(1)
-    grads = []
-    for clip in (0.0, 1e3):
-        model = RAM(dataclasses.replace(part.config, window_clip=clip), dtype="float64", threads=1)
-        grads.append(model.loss_and_grads(part.constants["x"], part.labels)[1])
-    for name, grad in grads[0].items():
-        np.testing.assert_array_equal(grads[1][name], grad)
 
 
 def test_the_parameters_are_those_promised():
@@ -147,18 +97,12 @@ def test_what_it_looks_at():
 
 
 UNFIT_FIELDS = [{"read_size": 1}, {"read_size": None}, {"classes": 0}, {"image_shape": (1, 0, 5)}]
-UNFIT_FIELDS += [{"window_clip": value} for value in (-1.0, math.nan, math.inf, "1")]
 
 
 @pytest.mark.parametrize("field", UNFIT_FIELDS)
 def test_a_network_that_cannot_be_is_refused(field):
     with pytest.raises(UserError, match=next(iter(field))):
         RAMConfig(**field)
-
-
-def test_numbers_of_numpy_are_numbers():
-    clip = RAMConfig(window_clip=np.float32(3)).window_clip
-    assert type(clip) is float and clip == 3, "a checkpoint can keep it"
 
 
 UNFIT = [np.zeros(6, int), np.zeros(7), np.full(7, 9), np.full(7, -1), np.zeros((7, 1), int)]
