@@ -71,7 +71,7 @@ def test_the_first_grid_lies_on_the_image(size, stride, sigma):
 
 def test_defaults_are_the_papers_mnist():
     config = DRAWConfig()
-    assert dataclasses.astuple(config) == ((1, 28, 28), 64, 2, 5, 256, 256, 100)
+    assert dataclasses.astuple(config) == ((1, 28, 28), 64, 2, 5, 256, 256, 100, 0.0)  # no window_clip
 
 
 def test_a_config_is_a_frozen_value():

@@ -161,7 +161,7 @@ def test_save_and_load(config, tmp_path):
         (lambda m: DRAW("mnist-small"), "DRAW takes a DRAWConfig, not str; .*there is minidraw.load"),
         (lambda m: RAM(m.config), "RAM takes a RAMConfig, not DRAWConfig"),
         (lambda m: DRAW.load("mnist_small"), "no checkpoint mnist_small; did you mean 'mnist-small'"),
-        (lambda m: DRAW.load("mnist"), "no checkpoint mnist; python -m minidraw.train mnist makes one"),
+        (lambda m: DRAW.load("svhn"), "no checkpoint svhn; python -m minidraw.train svhn makes one"),
         (lambda m: DRAW.load("x/y.npz"), "no checkpoint x/y.npz; python -m minidraw.train makes one"),
     ],
 )

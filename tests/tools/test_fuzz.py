@@ -14,7 +14,7 @@ from tools.fuzz.harness import complaint
 pytest.importorskip("h5py", reason="h5py is missing: pip install h5py")
 from tools.fuzz import targets
 
-REFUSED = {"checkpoint_header": 1, "setting": 28}  # seeds that are refused rightly
+REFUSED = {"checkpoint_header": 1, "setting": 29}  # seeds that are refused rightly
 
 
 @pytest.fixture(autouse=True)
