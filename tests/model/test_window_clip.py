@@ -49,8 +49,11 @@ def cutting(limit: float) -> types.SimpleNamespace:
 def autograds(part: gradcheck.Part, limit: float) -> dict:
     """Return the gradients of the summed outputs with slopes cut off at `limit`."""
     np_ = cutting(limit)
-    outputs = lambda inputs: part.reference(np_, **inputs, **part.constants)  # noqa: E731
-    return autograd.grad(lambda inputs: sum(anp.sum(output) for output in outputs(inputs)))(part.inputs)
+
+    def total(inputs: dict):
+        return sum(anp.sum(output) for output in part.reference(np_, **inputs, **part.constants))
+
+    return autograd.grad(total)(part.inputs)
 
 
 @pytest.mark.parametrize("name", PARTS)
