@@ -166,8 +166,8 @@ PRESETS = {
     ),
 }
 
-# Smaller networks for the same experiments: a quarter of an hour to two hours. Of the paper's 100 latent variables ten
-# are used, and 90 noise to the decoder (docs/results.md).
+# Smaller networks for the same experiments: a quarter of an hour to two hours and a quarter. Of the hundred latent
+# variables that the paper has, some ten were used, and the others noise to the decoder (docs/results.md).
 _SMALL = {"latent_size": 16, "decay_from": 0.35}
 PRESETS |= {
     "mnist-small": _PAPER.replace(glimpses=24, read_size=5, steps=25_000, **_SMALL),

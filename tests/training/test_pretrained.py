@@ -9,12 +9,14 @@ import pytest
 from minidraw import DRAW, data, evaluate
 from minidraw.data.images import spread
 from minidraw.errors import UserError
+from minidraw.presets import PRESETS
 from minidraw.training import checkpoints
 
 README = (Path(__file__).parents[2] / "README.md").read_text()
 # On 500 images spread over the test set, with noise of seed 0: nats per image, or share wrong.
 MEASURED = {"mnist": 82.16, "mnist-small": 82.73, "two-digits-small": 205.60, "cluttered": 0.032}
 DRAWING = ["mnist", "mnist-small", "two-digits-small"]
+LOOKING = ("log_every", "validate_every", "validation_images", "checkpoint_every", "pictures_every")
 
 
 class Some:
@@ -36,6 +38,12 @@ def test_all_are_measured_listed_and_under_five_megabytes():
     for name in MEASURED:
         assert f"python -m minidraw.{'generate' if name in DRAWING else 'evaluate'} {name} " in README
         assert (checkpoints.PRETRAINED / f"{name}.npz").stat().st_size < 5_000_000
+
+
+@pytest.mark.parametrize("name", sorted(MEASURED.keys() - {"mnist"}))  # which has sizes and a rate of its own
+def test_the_preset_of_its_name_trains_it(name):
+    looking = {field: getattr(PRESETS[name].train, field) for field in LOOKING}
+    assert checkpoints.load(name).experiment.replace(**looking) == PRESETS[name]
 
 
 @pytest.mark.parametrize("name", DRAWING)
