@@ -177,7 +177,7 @@ PRESETS |= {
         glimpses=32, read_size=5, window_clip=100.0, steps=11_000, learning_rate=2e-3, glimpse_warmup=0.0, **_SMALL
     ),
     "svhn-small": PRESETS["svhn"].replace(
-        glimpses=16, enc_size=400, dec_size=400, steps=2500, learning_rate=2e-3, decay_from=0.35
+        glimpses=16, enc_size=400, dec_size=400, steps=2500, learning_rate=2e-3, **_SMALL
     ),
     "svhn-cropped": PRESETS["svhn"].replace(
         data="svhn_cropped",
