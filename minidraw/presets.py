@@ -166,7 +166,7 @@ PRESETS = {
     ),
 }
 
-# Smaller networks for the same experiments: a quarter of an hour to two hours and a quarter. Of the hundred latent
+# Smaller networks for the same experiments: half an hour to two hours and a quarter. Of the hundred latent
 # variables that the paper has, some ten were used, and the others noise to the decoder (docs/results.md).
 _SMALL = {"latent_size": 16, "decay_from": 0.35}
 PRESETS |= {
