@@ -11,12 +11,13 @@ from minidraw.data.images import spread
 from minidraw.errors import UserError
 from minidraw.presets import PRESETS
 from minidraw.training import checkpoints
+from minidraw.training.folders import CHANGEABLE
 
 README = (Path(__file__).parents[2] / "README.md").read_text()
 # On 500 images spread over the test set, with noise of seed 0: nats per image, or share wrong.
 MEASURED = {"mnist": 82.16, "mnist-small": 82.73, "two-digits-small": 205.60, "cluttered": 0.032}
 DRAWING = ["mnist", "mnist-small", "two-digits-small"]
-LOOKING = ("log_every", "validate_every", "validation_images", "checkpoint_every", "pictures_every")
+LOOKING = {*CHANGEABLE, "validation_images"} - {"steps", "minutes"}  # settings that no parameter depends on
 
 
 class Some:
